@@ -1,0 +1,1 @@
+"""Configuration: defaults, merging, the keys of the original."""

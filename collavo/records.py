@@ -1,0 +1,160 @@
+"""The records that pass between the parts: samples, segments, crayon prompts and stored answers."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+    from jaxtyping import Int
+
+
+@dataclass(frozen=True)
+class ImageRef:
+    """Says where one image lies, without reading it.
+
+    Exactly one of `path`, `data` and `cell` is set.
+
+    Args:
+        path: A file. With `root` set, the resolved path must stay inside `root`.
+        root: The dataset's folder, against which `path` was joined.
+        data: The encoded image itself (JPEG, PNG, ...).
+        cell: Reads the encoded image from a table; called anew at every read, so tables stay on disk.
+        name: What messages call the image; derived from `path` when empty.
+    """
+
+    path: Path | None = None
+    root: Path | None = None
+    data: bytes | None = field(default=None, repr=False)
+    cell: Callable[[], bytes] | None = field(default=None, repr=False)
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        given = [x for x in ("path", "data", "cell") if getattr(self, x) is not None]
+        if len(given) != 1:
+            raise ValueError(f"ImageRef needs exactly one of path, data, cell; got {given or 'none'}")
+        if self.path is not None and self.root is not None:
+            root = self.root.resolve()
+            if not self.path.resolve().is_relative_to(root):
+                raise ValueError(f"image path {self.path} leaves the dataset folder {root}")
+
+    @property
+    def label(self) -> str:
+        """The name for messages and stored records."""
+        return self.name or (str(self.path) if self.path is not None else "<bytes>")
+
+    def read(self) -> bytes:
+        """Reads the encoded image.
+
+        Raises:
+            FileNotFoundError: The file is not there.
+        """
+        if self.path is not None:
+            return self.path.read_bytes()
+        if self.cell is not None:
+            return self.cell()
+        assert self.data is not None, "checked in __post_init__"
+        return self.data
+
+    def digest(self) -> str:
+        """The sha256 of the encoded bytes, in hex."""
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> str:
+        return hashlib.sha256(self.read()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One question about one image (or none).
+
+    Args:
+        sample_id: Unique in its dataset and stable across machines: `<dataset>:<the benchmark's key>`.
+        image: The image, or None for a text-only question.
+        question: As the benchmark words it.
+        question_id: The benchmark's own id, which may repeat (MME).
+        options: The choices of a multiple-choice question, in order.
+        answers: The references; empty where the split hides them.
+        category: The benchmark's own grouping (POPE split, MME task, ...).
+        extra: The benchmark's own fields, for its evaluator.
+    """
+
+    sample_id: str
+    image: ImageRef | None
+    question: str
+    question_id: str | int
+    options: tuple[str, ...] = ()
+    answers: tuple[str, ...] = ()
+    category: str = ""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One panoptic segment.
+
+    Args:
+        id: The value that marks it in `Segments.ids`, from 1.
+        label_id: The contiguous class id of the segmenter (COCO panoptic: 0..132).
+        score: The class probability in [0, 1].
+    """
+
+    id: int
+    label_id: int
+    score: float = 1.0
+
+
+@dataclass(frozen=True)
+class Segments:
+    """The panoptic segmentation of one image on the patch grid.
+
+    Args:
+        ids: (h, w) int32, 0 where no segment lies.
+        segments: The segments in id order.
+    """
+
+    ids: Int[torch.Tensor, "h w"]
+    segments: tuple[Segment, ...]
+
+
+@dataclass(frozen=True)
+class CrayonPrompt:
+    """The Crayon Prompt of a batch (CoLLaVO, arXiv 2402.11248, section 3).
+
+    Args:
+        semantic: (B, h, w) int64; 0 unknown, k + 1 for class k.
+        number: (B, h, w) int64; 0 unknown, n for the n-th instance of its class, at most 20.
+        text: The sentence about the objects, one an image.
+    """
+
+    semantic: Int[torch.Tensor, "batch h w"]
+    number: Int[torch.Tensor, "batch h w"]
+    text: list[str]
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is stored of one answered (or failed) sample: one line of predictions.jsonl.
+
+    `parsed`, `reference` and `correct` are filled when the run is scored.
+    """
+
+    sample_id: str
+    question_id: str | int
+    question: str
+    image: str = ""
+    category: str = ""
+    prompt: str = ""
+    crayon_text: str = ""
+    answer: str | None = None
+    parsed: str | None = None
+    reference: str | list[str] | None = None
+    correct: bool | float | None = None
+    error: str | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""Procedural scenes in the file layouts of the benchmarks."""

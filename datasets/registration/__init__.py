@@ -1,0 +1,1 @@
+"""Dataset registrations: one small file per benchmark."""

@@ -1,0 +1,1 @@
+"""Adapters: PLoRA, the crayon branch, quantisation."""

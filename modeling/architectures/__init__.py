@@ -1,0 +1,1 @@
+"""Vision-language architectures, composed of the other parts."""

@@ -1,0 +1,1 @@
+"""Crayon Prompt: maps, text, embeddings and pictures."""

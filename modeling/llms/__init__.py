@@ -1,0 +1,1 @@
+"""Language model bodies, tokenizers and chat templates."""

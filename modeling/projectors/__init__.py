@@ -1,0 +1,1 @@
+"""Projectors from visual features to LLM embeddings."""
