@@ -12,7 +12,15 @@ REQUIRED = (
     "PIL", "numpy", "scipy", "safetensors", "sentencepiece", "pyarrow", "pandas", "openpyxl", "rich",
     "jaxtyping", "collavo",
 )  # fmt: skip
-OPTIONAL = ("bitsandbytes", "flash_attn", "deepspeed", "detectron2", "openai", "tensorboard", "wandb")
+OPTIONAL = (
+    "bitsandbytes",
+    "flash_attn",
+    "deepspeed",
+    "detectron2",
+    "openai",
+    "tensorboard",
+    "wandb",
+)
 
 
 def version_of(module: str) -> str:
