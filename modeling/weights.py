@@ -1,0 +1,145 @@
+"""Weights by folder or hub id: finds them, checks that the files are there, hashes their content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import collavo
+from collavo.errors import CheckpointError, MissingFileError
+
+HUB_PATTERNS = ("*.json", "*.safetensors", "*.model", "*.txt")
+"""What is fetched of a hub repository: no pickles, no code."""
+
+PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+"""Weight files that can run code when they are read, and so are never opened."""
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_CHUNK = 1 << 22
+
+
+def builtin_weights(name: str) -> Path:
+    """The folder of a built-in checkpoint ("collavo", "segmenter")."""
+    return Path(collavo.__file__).parent / "assets" / "tiny" / name
+
+
+def resolve_weights(
+    name: str,
+    revision: str = "",
+    files: Sequence[str] = ("config.json",),
+    key: str = "MODEL.WEIGHTS",
+) -> Path:
+    """Finds a checkpoint's folder, fetching it from the hub when `name` is a hub id.
+
+    A folder of that name wins over a hub repository of that name.
+
+    Args:
+        name: A folder, or a hub id such as "BK-Lee/CoLLaVO-7B".
+        revision: Branch, tag or commit on the hub; empty for the default branch.
+        files: Files that must be there, next to the weights themselves.
+        key: The config key that holds `name`, for messages.
+
+    Raises:
+        MissingFileError: No such folder, a file is not in it, or the hub cannot be reached.
+        CheckpointError: The folder holds pickled weights only, or its index names absent shards.
+    """
+    folder = Path(name).expanduser()
+    if not folder.is_dir():
+        if not _HUB_ID.fullmatch(name):
+            raise MissingFileError(
+                f"{key} {name!r}: there is no such folder. Give a folder that holds "
+                f"{', '.join(files)} and *.safetensors, or a hub id such as 'owner/name'."
+            )
+        folder = _from_hub(name, revision, files, key)
+    check_folder(folder, files, key)
+    return folder
+
+
+def check_folder(folder: Path, files: Sequence[str], key: str) -> None:
+    """Checks that a folder holds `files` and complete weights in safetensors.
+
+    Raises:
+        MissingFileError: A file is not there.
+        CheckpointError: The weights are pickled, or a shard that the index names is absent.
+    """
+    missing = [file for file in files if not (folder / file).is_file()]
+    if missing:
+        raise MissingFileError(f"{key}: {folder} lacks {', '.join(missing)}")
+    if not weight_files(folder, key):
+        pickled = sorted(p.name for pattern in PICKLED for p in folder.glob(pattern))
+        if pickled:
+            raise CheckpointError(
+                f"{key}: {folder} has pickled weights only ({', '.join(pickled)}). Pickles can run "
+                "code and are not read; save the checkpoint as *.safetensors."
+            )
+        raise MissingFileError(f"{key}: {folder} has no *.safetensors file")
+
+
+def weight_files(folder: Path, key: str = "MODEL.WEIGHTS") -> list[Path]:
+    """Lists the safetensors files of a checkpoint: its index's shards, else all there are.
+
+    Raises:
+        CheckpointError: The index cannot be read, or names shards that are not there.
+    """
+    index = folder / "model.safetensors.index.json"
+    if not index.is_file():
+        return sorted(folder.glob("*.safetensors"))
+    try:
+        shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    except (ValueError, KeyError, AttributeError) as error:
+        raise CheckpointError(f"{key}: {index} is no weight index: {error}") from error
+    missing = [shard for shard in shards if not (folder / shard).is_file()]
+    if missing:
+        raise CheckpointError(
+            f"{key}: {folder} lacks the shards {', '.join(missing)} that {index.name} names"
+        )
+    return [folder / shard for shard in shards]
+
+
+def weights_digest(folder: Path, files: Sequence[str] = ("config.json",)) -> str:
+    """The sha256 over the content of a checkpoint's weights and of `files`, in hex.
+
+    Every byte counts, so new weights at the same path never pass for the old ones. Blobs of the
+    hub's cache are named by the sha256 of their content and are not read again.
+    """
+    paths = [*weight_files(folder), *(folder / f for f in files if (folder / f).is_file())]
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        digests = list(pool.map(_file_digest, paths))
+    whole = hashlib.sha256()
+    for path, digest in zip(paths, digests, strict=True):
+        whole.update(f"{path.name}\0{digest}\0".encode())
+    return whole.hexdigest()
+
+
+def _file_digest(path: Path) -> str:
+    target = path.resolve()
+    if target.parent.name == "blobs" and re.fullmatch(r"[0-9a-f]{64}", target.name):
+        return target.name
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _from_hub(name: str, revision: str, files: Sequence[str], key: str) -> Path:
+    from huggingface_hub import constants, snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(
+            snapshot_download(name, revision=revision or None, allow_patterns=list(HUB_PATTERNS))
+        )
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        at = f" at revision {revision!r}" if revision else ""
+        raise MissingFileError(
+            f"{key} {name!r} is no folder here, and the hub repository of that name{at} could not "
+            f"be fetched ({type(error).__name__}). Without a connection, place "
+            f"{', '.join(files)} and its *.safetensors files (with model.safetensors.index.json "
+            f"if there are several) in a folder and set {key} to it, or put the hub's own cache "
+            f"under {constants.HF_HUB_CACHE}."
+        ) from error
