@@ -24,7 +24,7 @@ class ImageRef:
         path: A file. With `root` set, the resolved path must stay inside `root`.
         root: The dataset's folder, against which `path` was joined.
         data: The encoded image itself (JPEG, PNG, ...).
-        cell: Reads the encoded image from a table; called anew at every read, so tables stay on disk.
+        cell: Reads the encoded image from a table, anew at every read, so that tables stay on disk.
         name: What messages call the image; derived from `path` when empty.
     """
 
@@ -37,7 +37,7 @@ class ImageRef:
     def __post_init__(self) -> None:
         given = [x for x in ("path", "data", "cell") if getattr(self, x) is not None]
         if len(given) != 1:
-            raise ValueError(f"ImageRef needs exactly one of path, data, cell; got {given or 'none'}")
+            raise ValueError(f"ImageRef takes one of path, data, cell; got {given or 'none'}")
         if self.path is not None and self.root is not None:
             root = self.root.resolve()
             if not self.path.resolve().is_relative_to(root):
@@ -75,7 +75,7 @@ class Sample:
     """One question about one image (or none).
 
     Args:
-        sample_id: Unique in its dataset and stable across machines: `<dataset>:<the benchmark's key>`.
+        sample_id: Unique in its dataset, stable across machines: `<dataset>:<the benchmark's key>`.
         image: The image, or None for a text-only question.
         question: As the benchmark words it.
         question_id: The benchmark's own id, which may repeat (MME).

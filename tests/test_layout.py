@@ -1,4 +1,4 @@
-"""`collavo.datasets` is ours and `datasets` is Hugging Face's: in a checkout, an editable install and a wheel."""
+"""`collavo.datasets` is ours and `datasets` Hugging Face's: checkout, editable install, wheel."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ import datasets
 assert hasattr(datasets, "load_dataset"), f"not Hugging Face's datasets: {datasets.__path__}"
 import collavo
 from importlib.resources import files
-for module in ("datasets.evaluation.base", "datasets.registration", "pipeline.base", "modeling.segmenters"):
+for module in ("datasets.registration", "pipeline.base", "modeling.segmenters", "engine"):
     importlib.import_module(f"collavo.{module}")
 config = files("collavo") / "configs"
-assert (config / "collavo_eval.yaml").is_file() and (config / "accel" / "cpu.yaml").is_file(), config
+assert (config / "collavo_eval.yaml").is_file(), config
+assert (config / "accel" / "cpu.yaml").is_file(), config
 assert (files("collavo") / "assets").is_dir()
 print(pathlib.Path(collavo.__file__).resolve().parent)
 """

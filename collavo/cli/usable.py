@@ -8,18 +8,13 @@ import sys
 from importlib import metadata
 
 REQUIRED = (
-    "torch", "transformers", "accelerate", "peft", "fvcore", "yacs", "pycocotools", "datasets",
-    "PIL", "numpy", "scipy", "safetensors", "sentencepiece", "pyarrow", "pandas", "openpyxl", "rich",
-    "jaxtyping", "collavo",
-)  # fmt: skip
+    *("torch", "transformers", "accelerate", "peft", "fvcore", "yacs", "pycocotools", "datasets"),
+    *("PIL", "numpy", "scipy", "safetensors", "sentencepiece", "pyarrow", "pandas", "openpyxl"),
+    *("rich", "jaxtyping", "collavo"),
+)
 OPTIONAL = (
-    "bitsandbytes",
-    "flash_attn",
-    "deepspeed",
-    "detectron2",
-    "openai",
-    "tensorboard",
-    "wandb",
+    *("bitsandbytes", "flash_attn", "deepspeed", "detectron2"),
+    *("openai", "tensorboard", "wandb"),
 )
 
 
