@@ -26,9 +26,9 @@ class CoLLaVOTokenizer:
     """Turns text into ids exactly as the original's slow SentencePiece tokenizer does.
 
     Special tokens (`<unk>`, `<s>`, `</s>`, `<image>`) are cut out of the text first; each stretch
-    between them is encoded by itself, so with a dummy prefix each stretch gets one. `<image>` is the
-    first id past the pieces. Chat pieces such as `[UNUSED_TOKEN_145]` are user-defined pieces and
-    not special.
+    between them is encoded by itself, so with a dummy prefix each stretch gets one. `<image>` is
+    the first id past the pieces. Chat pieces such as `[UNUSED_TOKEN_145]` are user-defined pieces
+    and not special.
 
     Source: CoLLaVO commit fb419fa, collavo/arch/tokenization_internlm2.py, on transformers 4.39.
 

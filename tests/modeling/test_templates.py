@@ -25,11 +25,9 @@ def test_eval_prompts_are_the_originals(golden: Path) -> None:
 
 
 def test_demo_template() -> None:
-    assert render(
-        "What is it?", "The image includes (#1 dog) [0.00, 0.00, 1.00, 1.00].", "demo"
-    ) == (
-        f"{SYSTEM} USER: The image includes (#1 dog) [0.00, 0.00, 1.00, 1.00]. What is it? ASSISTANT:"
-    )
+    objects = "The image includes (#1 dog) [0.00, 0.00, 1.00, 1.00]."
+    expected = f"{SYSTEM} USER: {objects} What is it? ASSISTANT:"
+    assert render("What is it?", objects, "demo") == expected
 
 
 @pytest.mark.parametrize("name", sorted(TEMPLATES))
