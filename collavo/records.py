@@ -128,14 +128,14 @@ class CrayonPrompt:
     """The Crayon Prompt of a batch (CoLLaVO, arXiv 2402.11248, section 3).
 
     Args:
-        semantic: (B, h, w) int64; 0 unknown, k + 1 for class k.
+        semantic: (B, h, w) int64; 0 unknown, k + 1 for class k. None in modes without maps.
         number: (B, h, w) int64; 0 unknown, n for the n-th instance of its class, at most 20.
-        text: The sentence about the objects, one an image.
+        text: The sentence about the objects, one an image; None in modes without text.
     """
 
-    semantic: Int[torch.Tensor, "batch h w"]
-    number: Int[torch.Tensor, "batch h w"]
-    text: list[str]
+    semantic: Int[torch.Tensor, "batch h w"] | None
+    number: Int[torch.Tensor, "batch h w"] | None
+    text: list[str | None]
 
 
 @dataclass(frozen=True)

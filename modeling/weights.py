@@ -1,4 +1,4 @@
-"""Weights by folder or hub id: finds them, checks that the files are there, hashes their content."""
+"""Weights by folder or hub id: finds them, checks the files, hashes their content."""
 
 from __future__ import annotations
 
