@@ -1,0 +1,1 @@
+"""Builds the built-in tiny model: a CoLLaVO and a Mask2Former in the published formats."""

@@ -1,0 +1,101 @@
+"""Writes the tiny CoLLaVO: the published format at 1.4 million parameters, drawn, not trained."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+
+from collavo.modeling.architectures.published import CLIP_L_14, Shape, published_shapes
+
+RANK = 8
+"""The published rank over the published width, 256 / 4096, at this width."""
+
+CONFIG: dict[str, Any] = {
+    "bias": False,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+    "hidden_act": "silu",
+    "hidden_size": 128,
+    "img_size": 224,
+    "initializer_range": 0.02,
+    "intermediate_size": 256,
+    "max_length": 2048,
+    "max_position_embeddings": 2048,
+    "model_type": "internlm",
+    "num_attention_heads": 4,
+    "num_hidden_layers": 4,
+    "num_key_value_heads": 2,
+    "pad_token_id": 2,
+    "rms_norm_eps": 1e-05,
+    "rope_scaling": {"factor": 1.0, "type": "dynamic"},
+    "rope_theta": 10000,
+    "tie_word_embeddings": False,
+    "torch_dtype": "float16",
+    "use_cache": False,
+    "vision_config": {
+        **CLIP_L_14,
+        "hidden_size": 96,
+        "intermediate_size": 192,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "image_size": 224,
+        "patch_size": 14,
+    },
+    "collavo": {
+        "untrained": True,
+        "note": "Random weights: for trying the toolkit out. Its answers mean nothing.",
+    },
+}
+
+
+def write_checkpoint(folder: Path, tokenizer: bytes, vocab_size: int, seed: int = 0) -> None:
+    """Writes config.json, model.safetensors (float16) and tokenizer.model into `folder`.
+
+    Equal arguments give equal bytes on every machine: each tensor is drawn by itself from
+    numpy's PCG64, seeded by its name.
+
+    Args:
+        folder: Made if it is not there.
+        tokenizer: The serialised SentencePiece model.
+        vocab_size: Its pieces; the embedding has one row more, for the image.
+        seed: Changes every tensor.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    config = {**CONFIG, "vocab_size": vocab_size}
+    tensors = {
+        name: draw_tensor(name, shape, seed).to(torch.float16)
+        for name, shape in published_shapes(config, RANK).items()
+    }
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    text = json.dumps(config, indent=2, sort_keys=True) + "\n"
+    (folder / "config.json").write_text(text, encoding="utf-8")
+    (folder / "tokenizer.model").write_bytes(tokenizer)
+
+
+def draw_tensor(name: str, shape: Shape, seed: int = 0) -> torch.Tensor:
+    """Draws one tensor in float32: norms are one, biases zero, the rest normal.
+
+    Matrices have the standard deviation 1 / sqrt(inputs), so that activations keep their size and
+    the likeliest token stands clear of the next. B of the crayon branch is small but not zero, so
+    that the Crayon Prompt has an effect.
+    """
+    if name.endswith(".bias"):
+        return torch.zeros(shape)
+    if len(shape) == 1 and "class_embedding" not in name:
+        return torch.ones(shape)
+    if name.endswith("Plora_B.weight") or name.endswith("Plora_seg_B.weight"):
+        scale = 0.1
+    elif "embed" in name and "patch_embedding" not in name:
+        scale = 0.5
+    else:
+        scale = prod(shape[1:]) ** -0.5
+    key = hashlib.sha256(f"{seed}:{name}".encode()).digest()
+    draw = np.random.Generator(np.random.PCG64(int.from_bytes(key[:16], "big")))
+    return torch.from_numpy(draw.standard_normal(shape, dtype=np.float32) * np.float32(scale))
