@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
-C = TypeVar("C", bound=type)
+C = TypeVar("C", bound=Callable[..., Any])
 
 _LINKED = ("datasets", "modeling", "pipeline")
 """Folders at the root that are only to be imported as `collavo.<folder>`."""

@@ -1,1 +1,5 @@
-"""Configuration: defaults, merging, the keys of the original."""
+"""The configuration: typed yacs keys, YAML with `_BASE_`, overrides, and the original's names."""
+
+from collavo.config.build import default_cfg, dump, get_cfg
+
+__all__ = ["default_cfg", "dump", "get_cfg"]

@@ -1,0 +1,267 @@
+"""Every configuration key: its default, meaning, unit and choices. YAML files say only what differs.
+
+`docs/config.md` is generated from this file: `python -m collavo.config.document`.
+"""
+
+from __future__ import annotations
+
+from collavo.config.keys import Key
+
+BLOCKS = (
+    "GQA",
+    "SCIENCEQA",
+    "TEXTVQA",
+    "POPE",
+    "MME",
+    "MMBENCH",
+    "MMVET",
+    "QBENCH",
+    "MATHVISTA",
+    "AI2D",
+    "SEED",
+    "HALLUSIONBENCH",
+)
+"""The benchmarks that have a section of their own, as in the original's configuration."""
+
+_TOP = (
+    Key(
+        "DEVICE",
+        "auto",
+        "Where the model runs; auto takes CUDA when there is one.",
+        choices=("auto", "cpu", "cuda"),
+    ),
+    Key("EVALUATOR", "", "The evaluator; empty: the dataset's own."),
+    Key("PIPELINE", "", "The pipeline (or an alias of it); empty: the dataset's own."),
+    Key("RANDOM_SEED", 0, "Seeds sampling and training. (SEED is a benchmark's section.)", low=0),
+    Key("RESUME_FROM", "", "Checkpoint folder or hub id; comes before MODEL.WEIGHTS."),
+    Key("SAVE_DIR", "results", "Folder of the results: <SAVE_DIR>/<dataset>/<fingerprint>."),
+    Key("USER_DIR", "", "Your plug-ins: a folder, a .py file or an importable package."),
+    Key("WANDB", False, "Also send scores to Weights & Biases (needs wandb)."),
+    Key("WEIGHT", True, "Load RESUME_FROM. False is refused while RESUME_FROM is set."),
+)
+
+_CRAYON = (
+    Key("CRAYON.CACHE", "", "Folder of stored crayon maps; empty: none are stored."),
+    Key(
+        "CRAYON.MODE",
+        "full",
+        "Which parts of the Crayon Prompt the model gets: maps and text, maps, "
+        "text, maps without numbers, nothing.",
+        choices=("full", "map_only", "text_only", "semantic_only", "none"),
+    ),
+    Key(
+        "CRAYON.TEMPLATE",
+        "eval",
+        "Chat template: of the original's evaluation or of its demo.",
+        choices=("eval", "demo"),
+    ),
+)
+
+_DATA = (
+    Key(
+        "DATALOADER.NUM_WORKERS",
+        -1,
+        "Processes that read images; -1: what suits the machine.",
+        low=-1,
+        none=-1,
+    ),
+    Key(
+        "DATASETS.ROOT",
+        "",
+        "Folder of all datasets; empty: DATASET2, DATASET, VLDATASET or "
+        "DETECTRON2_DATASETS of the environment, else the built-in miniature.",
+    ),
+    Key("DATASETS.TEST", "", "Datasets to evaluate on, between commas.", joined=True),
+    Key("DATASETS.TRAIN", "", "Datasets to train on, between commas.", joined=True),
+    Key(
+        "INPUT.FORMAT",
+        "RGB",
+        "Colour order of the images; the models take no other.",
+        choices=("RGB",),
+    ),
+    Key(
+        "INPUT.IMAGE_SIZE",
+        0,
+        "Side in pixels to which images are squashed; 0: the checkpoint's own. "
+        "Another size interpolates the position embeddings.",
+        low=0,
+        none=0,
+    ),
+)
+
+_EVAL = (
+    Key("EVAL.ALLOW_FAILURES", 0, "Samples that may fail before the run counts as failed.", low=0),
+    Key(
+        "EVAL.BATCH_SIZE",
+        0,
+        "Questions decoded together over all processes; 0: by EVAL.TOKEN_BUDGET.",
+        low=0,
+        none=0,
+    ),
+    Key("EVAL.DRY_RUN", False, "Plan only: questions, images, tokens and memory; load no weights."),
+    Key("EVAL.FRESH", False, "Start anew where stored answers would be taken up."),
+    Key(
+        "EVAL.LIMIT",
+        0,
+        "Evaluate only the first N samples; 0: all. Flags the result as a subset.",
+        low=0,
+        none=0,
+    ),
+    Key(
+        "EVAL.MAX_FLIPS",
+        0,
+        "Answers that EVAL.VERIFY may find changed before the run fails.",
+        low=0,
+    ),
+    Key(
+        "EVAL.REUSE",
+        "prefix",
+        "What is computed once per image: nothing, segmentation and vision, "
+        "also the prefix's key-value cache.",
+        choices=("prefix", "vision", "none"),
+    ),
+    Key("EVAL.RUN_DIR", "", "Run folder; empty: under SAVE_DIR by dataset and fingerprint."),
+    Key(
+        "EVAL.SAMPLES",
+        "",
+        "Evaluate only these sample ids, between commas, or @file with one a line.",
+        joined=True,
+    ),
+    Key(
+        "EVAL.SCORING",
+        "generate",
+        "Score generated answers, or the likelihood of each option.",
+        choices=("generate", "likelihood"),
+    ),
+    Key("EVAL.TIMEOUT", 600, "Seconds without progress after which a process gives up.", low=1),
+    Key("EVAL.TOKEN_BUDGET", 0, "Tokens a batch may hold; 0: what fits in memory.", low=0, none=0),
+    Key(
+        "EVAL.VERIFY", 0, "Random samples answered again, one at a time with nothing shared.", low=0
+    ),
+)
+
+_GENERATION = (
+    Key("GENERATION.DO_SAMPLE", False, "Sample instead of taking the most likely token."),
+    Key(
+        "GENERATION.LENGTH_PENALTY", 1.0, "Exponent of the length by which beam scores are divided."
+    ),
+    Key("GENERATION.MAX_NEW_TOKENS", 128, "Tokens generated at most.", low=1),
+    Key("GENERATION.NUM_BEAMS", 3, "Beams; 1 is greedy (or sampling).", low=1),
+    Key(
+        "GENERATION.STOP",
+        "turn_end",
+        "Stop at </s> and [UNUSED_TOKEN_145], or, as the original, at </s> alone.",
+        choices=("turn_end", "original"),
+    ),
+    Key("GENERATION.TEMPERATURE", 1.0, "Divides the logits when sampling.", low=1e-6, none=1.0),
+    Key(
+        "GENERATION.TOP_P",
+        1.0,
+        "Nucleus when sampling; 1 or None is off.",
+        low=1e-6,
+        high=1,
+        none=1.0,
+    ),
+)
+
+_MODEL = (
+    Key(
+        "LLM.ATTN",
+        "auto",
+        "Attention kernel.",
+        choices=("auto", "sdpa", "eager", "flash_attention_2"),
+    ),
+    Key(
+        "LLM.BITS",
+        16,
+        "Bits of the base linears: 16 as stored, 8 int8, 4 NF4 with double quantisation.",
+        choices=(16, 8, 4),
+    ),
+    Key(
+        "LLM.DTYPE",
+        "auto",
+        "Number format; auto: fp32 on the CPU, bf16 on CUDA.",
+        choices=("auto", "fp32", "bf16", "fp16"),
+    ),
+    Key("LLM.LOAD_LLM", True, "False loads no model: the same as EVAL.DRY_RUN True."),
+    Key("MODEL.NAME", "collavo", "The architecture; see `list models`."),
+    Key("MODEL.REVISION", "", "Revision of a hub id in MODEL.WEIGHTS or RESUME_FROM."),
+    Key("MODEL.WEIGHTS", "", "Checkpoint folder or hub id; empty: the built-in tiny model."),
+    Key(
+        "PROMPT.STYLE",
+        "collavo",
+        "How benchmarks word their questions: as CoLLaVO's code, as "
+        "LLaVA-1.5's, or once and plainly.",
+        choices=("collavo", "llava", "clean"),
+    ),
+)
+
+_OPTIMIZER = (
+    Key("OPTIMIZER.EPOCH", 1, "Passes over the training data.", low=1),
+    Key("OPTIMIZER.GRAD_CUM", 1, "Batches a step of the optimiser takes together.", low=1),
+    Key("OPTIMIZER.GRAD_MAX", 10.0, "Largest norm of the gradient.", low=0),
+    Key("OPTIMIZER.LAST_LR", 1e-6, "Learning rate at the end of the cosine.", low=0),
+    Key("OPTIMIZER.LR", 1e-5, "Learning rate at the start.", low=0),
+    Key("OPTIMIZER.WEIGHT_DECAY", 0.0, "AdamW's weight decay.", low=0),
+)
+
+_SEGMENTER = (
+    Key("SEGMENTER.CONFIG_FILE", "", "detectron2's own YAML, for the detectron2 segmenter."),
+    Key(
+        "SEGMENTER.MASK_THRESHOLD",
+        0.95,
+        "Cells count as a segment's own from this class score times mask probability.",
+        low=0,
+        high=1,
+    ),
+    Key("SEGMENTER.NAME", "mask2former", "The panoptic segmenter; see `list segmenters`."),
+    Key(
+        "SEGMENTER.OVERLAP_THRESHOLD",
+        0.8,
+        "Share of its own cells a segment must win.",
+        low=0,
+        high=1,
+    ),
+    Key("SEGMENTER.PRECOMPUTED.FOLDER", "", "Folder of COCO-panoptic PNGs."),
+    Key("SEGMENTER.PRECOMPUTED.JSON", "", "COCO-panoptic JSON that describes them."),
+    Key("SEGMENTER.REVISION", "", "Revision of a hub id in SEGMENTER.WEIGHTS."),
+    Key("SEGMENTER.THRESHOLD", 0.5, "Class score from which a query is kept.", low=0, high=1),
+    Key(
+        "SEGMENTER.WEIGHTS",
+        "",
+        "Checkpoint folder or hub id; empty: the built-in tiny segmenter, "
+        "with the built-in tiny model only.",
+    ),
+)
+
+_VIS = (Key("VIS.SAMPLES", 8, "Samples whose crayon maps are drawn over the image.", low=0),)
+
+
+def _block(name: str) -> tuple[Key, ...]:
+    """The keys of one benchmark's section; set values hold for that benchmark alone."""
+    return (
+        Key(
+            f"{name}.DATALOADER.NUM_WORKERS",
+            -1,
+            "DATALOADER.NUM_WORKERS here; -1: not set.",
+            low=-1,
+            none=-1,
+        ),
+        Key(f"{name}.INPUT.FORMAT", "RGB", "INPUT.FORMAT here.", choices=("RGB",)),
+        Key(f"{name}.INPUT.IMAGE_SIZE", 0, "INPUT.IMAGE_SIZE here; 0: not set.", low=0, none=0),
+        Key(
+            f"{name}.TEST.BATCH_SIZE_TOTAL",
+            0,
+            "Questions decoded together over all processes, "
+            "rounded up for each; need not divide; 0: not set.",
+            low=0,
+            none=0,
+        ),
+    )
+
+
+KEYS: tuple[Key, ...] = (
+    *_TOP, *_CRAYON, *_DATA, *_EVAL, *_GENERATION, *_MODEL, *_OPTIMIZER, *_SEGMENTER, *_VIS,
+    *(key for name in BLOCKS for key in _block(name)),
+)  # fmt: skip
+"""All keys, by section."""

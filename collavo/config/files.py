@@ -1,0 +1,131 @@
+"""Finds and reads the YAML and JSON that a configuration is made of."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import yaml
+from fvcore.common.config import CfgNode
+
+from collavo.config.paths import configs_dir
+from collavo.errors import ConfigError, MissingFileError
+
+
+class _Yaml(CfgNode):
+    """fvcore's `_BASE_` reading, safe YAML only, with errors that name the file."""
+
+    @classmethod
+    def _open_cfg(cls, filename: str) -> IO[str]:
+        path = Path(filename)
+        if not path.is_file():
+            raise MissingFileError(f"no configuration file {path} (named by _BASE_)")
+        return path.open(encoding="utf-8")
+
+
+def find_config(name: str | Path) -> Path:
+    """Finds a configuration file: as given, else among the packaged ones.
+
+    Raises:
+        MissingFileError: It is in neither place; the message suggests the nearest packaged names.
+    """
+    given = Path(name).expanduser()
+    packaged = configs_dir()
+    inside = Path(*given.parts[1:]) if given.parts[:1] == ("configs",) else given
+    for path in (given, packaged / inside):
+        if path.is_file():
+            return path
+    names = sorted(str(p.relative_to(packaged)) for p in packaged.rglob("*.yaml"))
+    close = difflib.get_close_matches(str(inside), names, n=3, cutoff=0.5)
+    hint = f" Did you mean: {', '.join(close)}?" if close else f" Packaged: {', '.join(names)}"
+    raise MissingFileError(
+        f"no configuration file {str(name)!r}: looked at {given.absolute()} and in {packaged}.{hint}"
+    )
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Reads a YAML file with the files that its `_BASE_` names.
+
+    Raises:
+        ConfigError: The file is not UTF-8, not YAML, not a mapping, or its `_BASE_` comes back to it.
+    """
+    try:
+        if yaml.safe_load(path.read_text(encoding="utf-8")) is None:
+            return {}
+        loaded = _Yaml.load_yaml_with_base(str(path))
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 text: {error}") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or str(error)
+        raise ConfigError(f"{path}{line} is not safe YAML: {problem}") from error
+    except RecursionError as error:
+        raise ConfigError(f"the _BASE_ of {path} leads back to itself") from error
+    except (TypeError, AssertionError) as error:
+        raise ConfigError(f"{path} or its _BASE_ is not a mapping of keys: {error}") from error
+    if not isinstance(loaded, dict):
+        raise ConfigError(f"{path} holds {type(loaded).__name__}, not a mapping of keys to values")
+    return loaded
+
+
+def read_json_words(words: str | Sequence[str] | Mapping[str, Any] | None) -> dict[str, Any]:
+    """Reads `--config_overrides`: JSON that the shell may have split into words.
+
+    Raises:
+        ConfigError: It is not a JSON object.
+    """
+    if not words:
+        return {}
+    if isinstance(words, Mapping):
+        return dict(words)
+    text = words if isinstance(words, str) else " ".join(words)
+    try:
+        loaded = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ConfigError(
+            f"--config_overrides is not JSON at character {error.pos}: {error.msg}; got {text!r}"
+        ) from error
+    if not isinstance(loaded, dict):
+        raise ConfigError(f"--config_overrides must be a JSON object, got {text!r}")
+    return loaded
+
+
+def read_words(words: Sequence[Any]) -> list[tuple[str, Any]]:
+    """Reads `--overrides`: `KEY VALUE` and `KEY=VALUE`, in any mixture.
+
+    Raises:
+        ConfigError: The last key has no value, or an option stands where a key should.
+    """
+    pairs: list[tuple[str, Any]] = []
+    rest = iter(words)
+    for word in rest:
+        key, equals, value = str(word).partition("=")
+        if key.startswith("-"):
+            raise ConfigError(f"--overrides takes KEY VALUE or KEY=VALUE, got {word!r}")
+        if equals:
+            pairs.append((key, value))
+            continue
+        try:
+            pairs.append((key, next(rest)))
+        except StopIteration:
+            raise ConfigError(
+                f"--overrides ends with the key {key!r} without a value; "
+                "give KEY VALUE or KEY=VALUE"
+            ) from None
+    return pairs
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yields dotted keys and their values; keys may already hold dots, as in the original."""
+    for key, value in tree.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            yield from flatten(value, f"{name}.")
+            if not value:
+                yield name, {}
+        else:
+            yield name, value

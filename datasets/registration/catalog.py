@@ -1,0 +1,108 @@
+"""DatasetCatalog and MetadataCatalog: detectron2's own when it is installed, else ours, alike.
+
+Register with a function that returns a list of dicts (or of `Sample`), and name the pipeline:
+
+    DatasetCatalog.register("my_set", load_my_set)
+    MetadataCatalog.get("my_set").set(pipeline="pope", evaluator_type="pope", image_root="/data/my")
+
+Source: the interface and its behaviour are those of detectron2.data.catalog (facebookresearch/detectron2).
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import logging
+import pkgutil
+from typing import TYPE_CHECKING, Any
+
+from collavo.datasets.registration import local_catalog
+from collavo.datasets.registration.rows import to_samples
+from collavo.records import Sample
+from collavo.registry import unknown_name
+
+if TYPE_CHECKING:
+    DatasetCatalog: local_catalog.LocalDatasetCatalog
+    MetadataCatalog: local_catalog.LocalMetadataCatalog
+
+logger = logging.getLogger(__name__)
+
+__all__ = [
+    "DatasetCatalog",
+    "MetadataCatalog",
+    "dataset_names",
+    "ensure_registered",
+    "metadata_of",
+    "samples_of",
+]
+
+_PACKAGE = "collavo.datasets.registration"
+_done: set[str] = set()
+
+
+def __getattr__(name: str) -> Any:
+    """Decides at the first use whose catalogs they are: importing detectron2 loads torch."""
+    if name not in ("DatasetCatalog", "MetadataCatalog"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    source: Any = local_catalog
+    if importlib.util.find_spec("detectron2") is not None:
+        try:
+            source = importlib.import_module("detectron2.data")
+        except ImportError as error:
+            logger.warning("detectron2 is installed but cannot be imported (%s): not used", error)
+    globals()["DatasetCatalog"] = source.DatasetCatalog
+    globals()["MetadataCatalog"] = source.MetadataCatalog
+    return globals()[name]
+
+
+def ensure_registered() -> None:
+    """Imports every module of this package once, so that built-in datasets are registered."""
+    package = importlib.import_module(_PACKAGE)
+    for module in pkgutil.iter_modules(package.__path__, f"{_PACKAGE}."):
+        if not module.ispkg and module.name not in _done:
+            importlib.import_module(module.name)
+            _done.add(module.name)
+
+
+def dataset_names() -> list[str]:
+    """Lists the datasets whose metadata names a pipeline, sorted."""
+    ensure_registered()
+    catalogs = _catalogs()
+    return sorted(n for n in catalogs[0].list() if catalogs[1].get(n).get("pipeline"))
+
+
+def metadata_of(name: str) -> local_catalog.LocalMetadata:
+    """Returns the metadata of a registered dataset.
+
+    Raises:
+        UnknownNameError: No such dataset; the message suggests the nearest names.
+    """
+    ensure_registered()
+    datasets, metadata = _catalogs()
+    if name not in datasets:
+        raise unknown_name("dataset", name, dataset_names())
+    return metadata.get(name)
+
+
+def samples_of(name: str) -> list[Sample]:
+    """Reads a dataset and checks its rows.
+
+    Args:
+        name: A registered name. Its function may return `Sample`s or dicts; see
+            `collavo.datasets.registration.rows` for the fields of a dict.
+
+    Returns:
+        The samples in file order; their ids are unique.
+
+    Raises:
+        UnknownNameError: No such dataset; the message suggests the nearest names.
+        DataError: A row lacks a needed field (row and field are named), or ids repeat (they are
+            listed).
+    """
+    metadata = metadata_of(name)
+    return to_samples(name, _catalogs()[0].get(name), image_root=metadata.get("image_root"))
+
+
+def _catalogs() -> tuple[local_catalog.LocalDatasetCatalog, local_catalog.LocalMetadataCatalog]:
+    module = importlib.import_module(__name__)
+    return module.DatasetCatalog, module.MetadataCatalog
