@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 GROUP = "collavo.plugins"
 
+_NOT_PLUGINS = ("__init__", "setup", "conftest")
+
 _loaded: dict[str, list[str]] = {}
 
 
@@ -93,9 +95,7 @@ def _load_file(file: Path) -> str:
 def _load_folder(folder: Path) -> list[str]:
     """Imports a folder as a package of a name of its own, so that `from . import` works in it."""
     package = _ensure_package(folder)
-    files = [
-        f for f in sorted(folder.glob("*.py")) if f.stem not in ("__init__", "setup", "conftest")
-    ]
+    files = [f for f in sorted(folder.glob("*.py")) if f.stem not in _NOT_PLUGINS]
     if not files and not (folder / "__init__.py").is_file():
         raise MissingFileError(f"--user_dir {folder} holds no .py file")
     return [package, *(_load_file(file) for file in files)]

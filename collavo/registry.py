@@ -1,4 +1,4 @@
-"""Typed, lazy registries: a name leads to a class, whose module is imported at its first look-up."""
+"""Typed, lazy registries: a name leads to a class, imported at its first look-up."""
 
 from __future__ import annotations
 
@@ -42,14 +42,16 @@ def unknown_name(kind: str, name: str, known: list[str]) -> UnknownNameError:
 
 
 class Registry(Generic[T]):
-    """Maps lower-case names to classes of one role.
+    """Maps lower-case names to classes (or functions) of one role.
 
     Names and first docstring lines of built-in classes are read from their source, so listing
     imports nothing. The module of a class is imported at its first look-up.
 
     Args:
         kind: What the classes are, for messages ("pipeline").
-        package: The package whose modules register built-in classes ("collavo.pipeline").
+        package: The package whose modules register built-in classes ("collavo.pipeline"). Its
+            sources are searched for `@VARIABLE.register(...)`, where VARIABLE is the registry's
+            name in this module; a registry made elsewhere knows what registers at run time.
     """
 
     def __init__(self, kind: str, package: str) -> None:
@@ -63,9 +65,13 @@ class Registry(Generic[T]):
     def register(self, name: str, *aliases: str) -> Callable[[C], C]:
         """Registers the decorated class under `name` and `aliases` (case does not matter).
 
+        The same class again, as after `importlib.reload`, takes its own place.
+
         Raises:
             ValueError: A name is taken, or the module was imported past the `collavo` package.
         """
+        if not name or not all(isinstance(n, str) and n.strip() for n in (name, *aliases)):
+            raise ValueError(f"a {self.kind} is registered under text, got {(name, *aliases)!r}")
 
         def decorate(cls: C) -> C:
             root = cls.__module__.split(".")[0]
@@ -95,8 +101,24 @@ class Registry(Generic[T]):
         """
         key = self._resolve(name)
         if key not in self._classes:
-            importlib.import_module(self._scan()[key].module)
+            module = self._scan()[key].module
+            importlib.import_module(module)
+            if key not in self._classes:
+                raise LookupError(f"{module} did not register the {self.kind} {key!r} on import")
         return self._classes[key]
+
+    def remove(self, name: str) -> None:
+        """Forgets what was registered under `name` at run time, with its aliases.
+
+        A built-in class stays listed: only plug-ins and tests have a use for this.
+
+        Raises:
+            UnknownNameError: No such name.
+        """
+        key = self._resolve(name)
+        self._classes.pop(key, None)
+        self._descriptions.pop(key, None)
+        self._aliases = {a: n for a, n in self._aliases.items() if n != key}
 
     def canonical(self, name: str) -> str:
         """Returns the canonical name of `name`, which may be an alias.
@@ -133,10 +155,16 @@ class Registry(Generic[T]):
                 return entry.name
         raise unknown_name(self.kind, name, [e.name for e in self.entries()])
 
-    def _refuse_taken(self, key: str, cls: type) -> None:
-        holder = self._classes.get(key) or self._classes.get(self._aliases.get(key, ""))
-        where = f"{holder.__module__}.{holder.__qualname__}" if holder else ""
-        if not holder:
+    def _refuse_taken(self, key: str, cls: Callable[..., Any]) -> None:
+        """Raises if `key` belongs to anything but `cls` itself or an earlier load of it."""
+        name = self._aliases.get(key, key)
+        holder = self._classes.get(name)
+        where = ""
+        if holder is not None:
+            # a reload makes a new class of the same name at the same place
+            if _place(holder) != _place(cls) or "<locals>" in cls.__qualname__:
+                where = _place(holder)
+        else:
             for entry in self._scan().values():
                 names = {entry.name, *(a.lower() for a in entry.aliases)}
                 if key in names and entry.module != cls.__module__:
@@ -148,19 +176,30 @@ class Registry(Generic[T]):
 
     def _scan(self) -> dict[str, Entry]:
         """Reads names and descriptions from the source of the package's modules."""
-        if self._scanned is None:
-            self._scanned = {}
-            root = Path(__file__).parent.joinpath(*self.package.split(".")[1:])
-            variable = self._name_here()
-            for file in sorted(root.rglob("*.py")):
-                parts = file.relative_to(root).with_suffix("").parts
-                module = ".".join((self.package, *parts)).removesuffix(".__init__")
-                for entry in _registrations(file, module, variable):
-                    self._scanned[entry.name] = entry
+        if self._scanned is not None:
+            return self._scanned
+        self._scanned = {}
+        variable = next((k for k, v in globals().items() if v is self), None)
+        if variable is None:
+            return self._scanned
+        root = Path(__file__).parent.joinpath(*self.package.split(".")[1:])
+        owners: dict[str, str] = {}
+        for file in sorted(root.rglob("*.py")):
+            parts = file.relative_to(root).with_suffix("").parts
+            module = ".".join((self.package, *parts)).removesuffix(".__init__")
+            for entry in _registrations(file, module, variable):
+                for key in (entry.name, *(a.lower() for a in entry.aliases)):
+                    if key in owners:
+                        raise ValueError(
+                            f"{self.kind} {key!r} is registered by {owners[key]} and by {module}"
+                        )
+                    owners[key] = module
+                self._scanned[entry.name] = entry
         return self._scanned
 
-    def _name_here(self) -> str:
-        return next(k for k, v in globals().items() if v is self)
+
+def _place(cls: Callable[..., Any]) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}"
 
 
 def _registrations(file: Path, module: str, variable: str) -> Iterator[Entry]:
@@ -169,21 +208,22 @@ def _registrations(file: Path, module: str, variable: str) -> Iterator[Entry]:
     if f"@{variable}.register(" not in text:
         return
     for node in ast.parse(text).body:
-        if not isinstance(node, ast.ClassDef):
+        if not isinstance(node, (ast.ClassDef, ast.FunctionDef)):
             continue
         for decorator in node.decorator_list:
-            if (
+            if not (
                 isinstance(decorator, ast.Call)
                 and ast.unparse(decorator.func) == f"{variable}.register"
             ):
-                names = [a.value for a in decorator.args if isinstance(a, ast.Constant)]
-                doc = (ast.get_docstring(node) or "").splitlines()
-                yield Entry(
-                    str(names[0]).lower(),
-                    module,
-                    doc[0] if doc else "",
-                    tuple(str(n) for n in names[1:]),
+                continue
+            names = [a.value for a in decorator.args if isinstance(a, ast.Constant)]
+            if not names or len(names) != len(decorator.args):
+                raise ValueError(
+                    f"{file}, line {decorator.lineno}: built-ins are registered under literal names"
                 )
+            doc = (ast.get_docstring(node) or "").splitlines()
+            aliases = tuple(str(n) for n in names[1:])
+            yield Entry(str(names[0]).lower(), module, doc[0] if doc else "", aliases)
 
 
 ARCHITECTURES: Registry[Any] = Registry("model", "collavo.modeling.architectures")

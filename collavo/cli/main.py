@@ -136,7 +136,7 @@ def _load_plugins(args: argparse.Namespace) -> None:
 
 def _overview() -> str:
     lines = [
-        "usage: lbk_entry.py <command> [options] [--conf_files YAML ...] [--overrides KEY VALUE ...]",
+        "usage: lbk_entry.py <command> [options] [--conf_files YAML] [--overrides KEY VALUE ...]",
         "",
         "commands:",
         *(f"  {name:<9} {about}" for name, (_, about) in COMMANDS.items()),

@@ -1,4 +1,4 @@
-"""`parity`: how far the model, the crayon prompt and the tokenizer are from the original's numbers."""
+"""`parity`: how far model, crayon prompt and tokenizer are from the original's numbers."""
 
 from __future__ import annotations
 

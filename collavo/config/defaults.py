@@ -1,4 +1,4 @@
-"""Every configuration key: its default, meaning, unit and choices. YAML files say only what differs.
+"""Every configuration key: default, meaning, unit and choices. YAML says only what differs.
 
 `docs/config.md` is generated from this file: `python -m collavo.config.document`.
 """

@@ -42,7 +42,8 @@ def find_config(name: str | Path) -> Path:
     close = difflib.get_close_matches(str(inside), names, n=3, cutoff=0.5)
     hint = f" Did you mean: {', '.join(close)}?" if close else f" Packaged: {', '.join(names)}"
     raise MissingFileError(
-        f"no configuration file {str(name)!r}: looked at {given.absolute()} and in {packaged}.{hint}"
+        f"no configuration file {str(name)!r}: looked at {given.absolute()} "
+        f"and in {packaged}.{hint}"
     )
 
 
@@ -50,7 +51,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """Reads a YAML file with the files that its `_BASE_` names.
 
     Raises:
-        ConfigError: The file is not UTF-8, not YAML, not a mapping, or its `_BASE_` comes back to it.
+        ConfigError: The file is not UTF-8, YAML or a mapping, or its `_BASE_` leads back to it.
     """
     try:
         if yaml.safe_load(path.read_text(encoding="utf-8")) is None:

@@ -1,4 +1,4 @@
-"""What a configuration key is, and how a value from YAML, JSON or the command line is read for it."""
+"""A configuration key, and how a value from YAML, JSON or the command line is read for it."""
 
 from __future__ import annotations
 

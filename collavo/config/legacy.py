@@ -76,7 +76,7 @@ _warned: set[str] = set()
 
 
 def warn(keys: Iterable[str]) -> None:
-    """Says once, on the main process, which keys are ignored; benchmarks' keys are said together."""
+    """Says once, on the main process, which keys are ignored; all benchmarks' together."""
     new = {_general(key) for key in keys} - _warned
     _warned.update(new)
     if not new or int(os.environ.get("RANK", "0")) != 0:

@@ -5,7 +5,7 @@ Register with a function that returns a list of dicts (or of `Sample`), and name
     DatasetCatalog.register("my_set", load_my_set)
     MetadataCatalog.get("my_set").set(pipeline="pope", evaluator_type="pope", image_root="/data/my")
 
-Source: the interface and its behaviour are those of detectron2.data.catalog (facebookresearch/detectron2).
+Source: interface and behaviour of facebookresearch/detectron2, detectron2/data/catalog.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The catalogs for machines without detectron2, with the behaviour of detectron2's.
 
-Source: facebookresearch/detectron2, detectron2/data/catalog.py: same methods, same classes of errors.
+Source: facebookresearch/detectron2, detectron2/data/catalog.py: same methods, same errors.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class LocalDatasetCatalog(UserDict[str, Callable[[], Any]]):
             )
         self[name] = func
 
-    def get(self, name: str) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def get(self, name: str) -> Any:  # type: ignore[override]
         """Calls the function of a dataset and returns its rows.
 
         Raises:
@@ -106,7 +106,7 @@ class LocalMetadata(SimpleNamespace):
 class LocalMetadataCatalog(UserDict[str, LocalMetadata]):
     """Maps a dataset's name to its metadata, which is made at the first look-up and then stays."""
 
-    def get(self, name: str) -> LocalMetadata:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def get(self, name: str) -> LocalMetadata:  # type: ignore[override]
         """Returns the metadata of `name`, new and empty where there is none.
 
         Raises:
