@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,7 +22,8 @@ class ImageRef:
     Exactly one of `path`, `data` and `cell` is set.
 
     Args:
-        path: A file. With `root` set, the resolved path must stay inside `root`.
+        path: A file. With `root` set, the path must stay inside `root`, its ".." steps taken.
+            Links below `root` may lead elsewhere: image folders often are links.
         root: The dataset's folder, against which `path` was joined.
         data: The encoded image itself (JPEG, PNG, ...).
         cell: Reads the encoded image from a table, anew at every read, so that tables stay on disk.
@@ -39,8 +41,8 @@ class ImageRef:
         if len(given) != 1:
             raise ValueError(f"ImageRef takes one of path, data, cell; got {given or 'none'}")
         if self.path is not None and self.root is not None:
-            root = self.root.resolve()
-            if not self.path.resolve().is_relative_to(root):
+            root = Path(os.path.abspath(self.root))
+            if not Path(os.path.abspath(self.path)).is_relative_to(root):
                 raise ValueError(f"image path {self.path} leaves the dataset folder {root}")
 
     @property

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from collavo.errors import DataError
 from collavo.records import Sample
 
 
@@ -56,7 +57,14 @@ class Table:
 
 
 class Evaluator(ABC):
-    """Scores answers. Knows nothing of models, files of answers or order."""
+    """Scores answers. Knows nothing of models, files of answers or order.
+
+    Args:
+        parser: The rule that reads answers, where several are in use; "official" is the authors'.
+    """
+
+    def __init__(self, parser: str = "official") -> None:
+        self.parser = parser
 
     @abstractmethod
     def evaluate(
@@ -75,3 +83,36 @@ class Evaluator(ABC):
         Raises:
             ValueError: An id is missing or unknown; the ids are listed.
         """
+
+    def analyse(
+        self,
+        samples: Sequence[Sample],
+        evaluation: Evaluation,
+        crayon_texts: Mapping[str, str],
+    ) -> list[Table]:
+        """Returns further tables of a run, such as errors against what the segmenter saw.
+
+        Args:
+            samples: The dataset, in file order.
+            evaluation: What `evaluate` returned for them.
+            crayon_texts: The sentence about the objects in the image, by sample id.
+        """
+        return []
+
+
+def join(samples: Sequence[Sample], answers: Mapping[str, str]) -> list[tuple[Sample, str]]:
+    """Pairs each sample with its answer, by id.
+
+    Raises:
+        DataError: An id is missing or unknown; the ids are listed.
+    """
+    missing = [sample.sample_id for sample in samples if sample.sample_id not in answers]
+    unknown = sorted(set(answers) - {sample.sample_id for sample in samples})
+    if missing or unknown:
+        listed = "; ".join(
+            f"{len(ids)} {what}: {', '.join(ids[:5])}{', ...' if len(ids) > 5 else ''}"
+            for what, ids in (("without an answer", missing), ("unknown", unknown))
+            if ids
+        )
+        raise DataError(f"the answers do not fit the samples: {listed}")
+    return [(sample, answers[sample.sample_id]) for sample in samples]

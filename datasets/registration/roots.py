@@ -1,0 +1,130 @@
+"""Where the datasets lie: the root folder, and the files under it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from collavo.errors import DataError, MissingFileError
+from collavo.records import ImageRef
+
+VARIABLES = ("DATASET2", "DATASET", "VLDATASET", "DETECTRON2_DATASETS")
+"""Environment variables that may hold the root, in order of precedence.
+
+Source: README of ByungKwanLee/CoLLaVO, which asks to set all four.
+"""
+
+HOW_TO_SET = "set DATASETS.ROOT (or the environment variable DATASET2) to the folder that holds it"
+
+
+@dataclass(frozen=True)
+class Root:
+    """The folder under which each dataset has its own.
+
+    Args:
+        path: The folder.
+        source: What named it: "DATASETS.ROOT", an environment variable, or "built-in miniature".
+        miniature: Whether it holds the built-in miniature of the datasets.
+    """
+
+    path: Path
+    source: str
+    miniature: bool = False
+
+
+_chosen = ""
+
+
+def use_root(path: str | os.PathLike[str]) -> None:
+    """Makes `path` (the value of DATASETS.ROOT; empty for none) the root from now on."""
+    global _chosen
+    _chosen = os.fspath(path)
+
+
+def root() -> Root:
+    """Finds the root: DATASETS.ROOT, else the first variable of `VARIABLES`, else the miniature.
+
+    Raises:
+        MissingFileError: The named root is not a folder. Nothing falls back then.
+    """
+    named = [("DATASETS.ROOT", _chosen), *((name, os.environ.get(name, "")) for name in VARIABLES)]
+    for source, value in named:
+        if value.strip():
+            path = Path(value).expanduser()
+            if not _is_folder(path):
+                raise MissingFileError(
+                    f"the dataset root {value!r} (from {source}) is not a folder; set {source} to "
+                    "the folder under which each dataset has its own"
+                )
+            return Root(path, source)
+    from collavo.datasets.miniature.build import miniature_root
+
+    return Root(miniature_root(), "built-in miniature", miniature=True)
+
+
+def find_folder(*names: str, what: str = "") -> Path:
+    """Finds the first of the folders `names` under the root.
+
+    Args:
+        names: Paths below the root, the usual one first.
+        what: What lies there ("MME"), for the message.
+
+    Raises:
+        MissingFileError: None is there; the message says where it was looked for.
+    """
+    place = root()
+    for name in names:
+        if _is_folder(place.path / name):
+            return place.path / name
+    raise _missing(what or names[0], [place.path / name for name in names], place)
+
+
+def find_file(folder: Path, *names: str, what: str = "") -> Path:
+    """Finds the first of the files `names` in `folder`.
+
+    Args:
+        folder: The dataset's folder, as `find_folder` gives it.
+        names: Paths below `folder`, the usual one first.
+        what: What the file holds ("the labels of POPE's random split"), for the message.
+
+    Raises:
+        MissingFileError: None is there; the message says which, where, and which variable to set.
+    """
+    for name in names:
+        if (folder / name).is_file():
+            return folder / name
+    raise _missing(what or names[0], [folder / name for name in names], root())
+
+
+def image_ref(folder: Path, name: str, place: str) -> ImageRef:
+    """Refers to the image `name` below `folder`.
+
+    Args:
+        folder: The folder of the dataset's images.
+        name: The image's path below it, as the dataset's file gives it.
+        place: File and line of the record, for the message.
+
+    Raises:
+        DataError: The path is empty or leaves `folder`.
+    """
+    if not name.strip() or "\0" in name:
+        raise DataError(f"{place}: {name!r} is no image path")
+    try:
+        return ImageRef(path=folder / name, root=folder)
+    except ValueError as error:
+        raise DataError(f"{place}: {error}; image paths must stay below it") from error
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except ValueError:  # a NUL in the path
+        return False
+
+
+def _missing(what: str, looked: list[Path], place: Root) -> MissingFileError:
+    where = ", ".join(str(path) for path in looked)
+    return MissingFileError(
+        f"{what} is missing: looked for {where} (root from {place.source}); {HOW_TO_SET}"
+    )
