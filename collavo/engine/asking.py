@@ -1,0 +1,159 @@
+"""Asks a model the questions of a batch, sharing what may be shared, in batches that fit."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from collavo.engine.limits import Limits, free_cached_memory, halves, is_out_of_memory
+from collavo.engine.prepare import Batch, Row, Stats
+from collavo.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collavo.modeling.architectures.base import Architecture, Generation, ImageContext
+
+logger = logging.getLogger(__name__)
+
+Answer = tuple[str, dict[str, Any]]
+"""A text, and what else is known of it."""
+
+Score = Callable[
+    [Sequence[Row], "Sequence[ImageContext]"],
+    list[Answer],
+]
+
+
+class Asker:
+    """Takes batches of questions through the model.
+
+    Args:
+        architecture: The model.
+        generation: How to generate.
+        device: The torch device string.
+        limits: Batch sizes; lowered when memory runs out.
+        stats: Where times and tokens are summed.
+        reuse: "prefix", "vision" or "none".
+        score: Answers by likelihood instead of generating.
+    """
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        generation: Generation,
+        device: str,
+        limits: Limits,
+        stats: Stats,
+        reuse: str = "prefix",
+        score: Score | None = None,
+    ) -> None:
+        self.architecture, self.generation, self.limits = architecture, generation, limits
+        self.shares = reuse != "none" and architecture.supports_prefix
+        self._device, self._stats, self._score = device, stats, score
+        self._learned = False
+
+    def ask(self, batch: Batch, take: Callable[[list[tuple[Row, Answer]]], None]) -> None:
+        """Answers all questions of a batch and hands answers on as they come.
+
+        Args:
+            batch: The inputs.
+            take: Called with the rows and answers of each decoding batch.
+        """
+        if self.shares and batch.pixels is not None:
+            contexts = self._encode(batch)
+            self._in_batches(
+                batch.rows,
+                lambda row: self._weight(len(row.suffix)),
+                lambda rows: self._answer(rows, contexts),
+                take,
+            )
+            return
+        if self._score is not None:
+            raise ConfigError(
+                "EVAL.SCORING likelihood needs a model that shares prefixes, EVAL.REUSE prefix and "
+                "samples with an image; set EVAL.SCORING generate"
+            )
+        grid = self.architecture.grid
+        image_tokens = grid[0] * grid[1] if batch.pixels is not None else 0
+        self._in_batches(
+            batch.rows,
+            lambda row: self._weight(len(row.tokens) + image_tokens),
+            lambda rows: self._generate(rows, batch, image_tokens),
+            take,
+        )
+
+    def _encode(self, batch: Batch) -> list[ImageContext]:
+        assert batch.pixels is not None, "asked with images only"
+        prefixes: list[tuple[int, ...]] = [()] * len(batch.items)
+        for row in batch.rows:
+            prefixes[row.owner] = row.tokens[: row.prefix]
+        with self._stats.timed("prefill"):
+            contexts = self.architecture.encode(batch.pixels, batch.crayon, prefixes)
+            if self._device.startswith("cuda"):
+                torch.cuda.synchronize(self._device)
+        if not self._learned:
+            self._learned = True
+            self.limits.learn(contexts, self._device)
+        self._stats.add("prefix_tokens", sum(c.num_tokens for c in contexts))
+        return contexts
+
+    def _answer(self, rows: Sequence[Row], contexts: Sequence[ImageContext]) -> list[Answer]:
+        own = sum(len(r.suffix) for r in rows)
+        self._stats.add("suffix_tokens", own)
+        whole = sum(contexts[r.owner].num_tokens for r in rows) + own
+        self._stats.add("tokens_unshared", whole)
+        if self._score is not None:
+            return self._score(rows, contexts)
+        suffixes = [r.suffix for r in rows]
+        owners = [r.owner for r in rows]
+        answers = self.architecture.answer(contexts, suffixes, owners, self.generation)
+        return [(text, {}) for text in answers]
+
+    def _generate(self, rows: Sequence[Row], batch: Batch, image_tokens: int) -> list[Answer]:
+        whole = sum(len(r.tokens) + image_tokens for r in rows)
+        self._stats.add("suffix_tokens", whole)
+        self._stats.add("tokens_unshared", whole)
+        pixels = None if batch.pixels is None else batch.pixels[[r.owner for r in rows]]
+        answers = self.architecture.generate(
+            [r.tokens for r in rows], pixels, batch.crayon_of(rows), self.generation
+        )
+        return [(text, {}) for text in answers]
+
+    def _in_batches(
+        self,
+        rows: Sequence[Row],
+        weigh: Callable[[Row], int],
+        answer: Callable[[Sequence[Row]], list[Answer]],
+        take: Callable[[list[tuple[Row, Answer]]], None],
+    ) -> None:
+        """Answers rows of like length together, longest first; lack of memory halves a batch."""
+        rows = sorted(rows, key=lambda r: (-weigh(r), r.owner))
+        queue = [[rows[k] for k in part] for part in self.limits.cut([weigh(r) for r in rows])]
+        while queue:
+            part = sorted(queue.pop(0), key=lambda r: r.owner)
+            with self._stats.timed("answers"):
+                answers = self._unless_full(part, answer)
+            if answers is None:
+                free_cached_memory(self._device)
+                self.limits.row_tokens = max(1, max(weigh(r) for r in part) * len(part) // 2)
+                logger.warning("out of memory: %d row tokens from here", self.limits.row_tokens)
+                queue[:0] = [list(half) for half in halves(part)]
+            else:
+                take(list(zip(part, answers, strict=True)))
+
+    def _unless_full(
+        self, rows: Sequence[Row], answer: Callable[[Sequence[Row]], list[Answer]]
+    ) -> list[Answer] | None:
+        """Answers rows; None where memory ran out and the batch can still be halved."""
+        try:
+            return answer(rows)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error) or len(rows) == 1:
+                raise
+        return None
+
+    def _weight(self, tokens: int) -> int:
+        """Tokens that one question takes in a decoding batch, its answer and beams included."""
+        return max(1, self.generation.num_beams) * (tokens + self.generation.max_new_tokens)

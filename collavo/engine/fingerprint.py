@@ -1,0 +1,190 @@
+"""The fingerprint of a run: everything that could change an answer, hashed item by item."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, is_dataclass
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from collavo.errors import ConfigError
+from collavo.records import ImageRef, Sample
+
+FILE = "fingerprint.json"
+
+_CODE = (
+    "records.py",
+    "engine",
+    "modeling",
+    "pipeline/base.py",
+    "datasets/mappers",
+)
+"""The files below `collavo/` whose text decides on answers; scoring is done anew in each launch."""
+
+
+def fingerprint(items: Mapping[str, Any]) -> str:
+    """Hashes the items to the name of a run folder: 16 hex digits."""
+    return _hash(_plain(items))[:16]
+
+
+def samples_digest(samples: Iterable[Sample]) -> str:
+    """Hashes all that the dataset's files say of the samples, in order; images by name only.
+
+    The content of the images is compared when they are read, see `evaluate`.
+    """
+    total = hashlib.sha256()
+    for s in samples:
+        row = [
+            s.sample_id,
+            image_label(s.image),
+            s.question,
+            s.question_id,
+            s.options,
+            s.answers,
+            s.category,
+            s.extra,
+        ]
+        total.update(json.dumps(_plain(row), ensure_ascii=False, sort_keys=True).encode())
+    return total.hexdigest()
+
+
+def prompts_digest(prompts: Iterable[str]) -> str:
+    """Hashes the rendered prompts of all samples, without the objects of their images."""
+    total = hashlib.sha256()
+    for prompt in prompts:
+        total.update(prompt.encode())
+        total.update(b"\0")
+    return total.hexdigest()
+
+
+def image_label(image: ImageRef | None) -> str:
+    """Names an image, the same on every machine: its path below the dataset's root."""
+    if image is None:
+        return ""
+    if image.path is not None and image.root is not None:
+        try:
+            return image.path.relative_to(image.root).as_posix()
+        except ValueError:
+            return image.path.name
+    return image.label
+
+
+def code_digest(*used: Any) -> str:
+    """Hashes the code that makes answers.
+
+    Args:
+        used: Objects whose classes take part; those from outside this package (users' own) are
+            hashed with the file that defines them.
+    """
+    total = hashlib.sha256(_own_code().encode())
+    for item in used:
+        module = inspect.getmodule(type(item))
+        source = getattr(module, "__file__", None)
+        if source and Path(source).is_file() and Path(source).suffix == ".py":
+            total.update(Path(source).read_bytes())
+    for package in ("torch", "transformers"):
+        total.update(f"{package} {version_of(package)}\n".encode())
+    return total.hexdigest()
+
+
+@cache
+def _own_code() -> str:
+    root = Path(__file__).resolve().parents[1]
+    total = hashlib.sha256()
+    for name in _CODE:
+        place = root / name
+        files = [place] if place.suffix else sorted(place.rglob("*.py"))
+        for file in files:
+            total.update(file.relative_to(root).as_posix().encode())
+            total.update(file.read_bytes())
+    return total.hexdigest()
+
+
+def version_of(package: str) -> str:
+    """Returns the installed version of a package, "" where it is absent."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Names the items in which two fingerprints differ, with both values where they are short."""
+    found = []
+    for key in sorted({*old, *new}):
+        a, b = old.get(key), new.get(key)
+        if a == b:
+            continue
+        if isinstance(a, Mapping) and isinstance(b, Mapping):
+            found += differences(a, b, f"{prefix}{key}.")
+        else:
+            found.append(f"{prefix}{key} ({_short(a)} there, {_short(b)} now)")
+    return found
+
+
+def check_folder(folder: Path, items: Mapping[str, Any]) -> None:
+    """Refuses a folder that holds a run of another fingerprint.
+
+    Raises:
+        ConfigError: It does; the message names what differs.
+    """
+    file = folder / FILE
+    if not file.is_file():
+        return
+    try:
+        old = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError:
+        return  # cut by a crash before any answer was stored; written again
+    now = _plain(items)
+    if old != now:
+        raise ConfigError(
+            f"{folder} holds a run of another configuration: {'; '.join(differences(old, now))}. "
+            "Choose another EVAL.RUN_DIR, or start anew there with --fresh"
+        )
+
+
+def write_items(folder: Path, items: Mapping[str, Any]) -> None:
+    """Leaves the items in the run folder, for later launches and readers."""
+    text = json.dumps(_plain(items), indent=2, ensure_ascii=False, sort_keys=True) + "\n"
+    temporary = folder / f"{FILE}.new"
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(folder / FILE)
+
+
+def _hash(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    """Turns a value into what JSON holds, the same in every process."""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if is_dataclass(value) and not isinstance(value, type):
+        return _plain(asdict(value)) if not isinstance(value, ImageRef) else image_label(value)
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (Sequence, set, frozenset)) and not isinstance(value, (bytes, bytearray)):
+        items = [_plain(v) for v in value]
+        return sorted(items, key=str) if isinstance(value, (set, frozenset)) else items
+    if isinstance(value, (bytes, bytearray)):
+        return hashlib.sha256(bytes(value)).hexdigest()
+    if isinstance(value, Path):
+        return value.as_posix()
+    if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
+        return value.item()
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    return type(value).__name__
+
+
+def _short(value: Any) -> str:
+    if value is None:
+        return "absent"
+    text = str(value)
+    return text if len(text) <= 40 else f"{text[:12]}…"
