@@ -101,6 +101,8 @@ def _merge(cfg: CfgNode, pairs: Iterable[tuple[str, Any]], source: str) -> list[
         elif value == {} and name in _SECTIONS | _DEAD_SECTIONS:
             continue
         else:
+            if isinstance(value, str):
+                value = legacy.MEANT.get((given, value), value)
             *sections, leaf = name.split(".")
             checked = _read(name, value, source)
             node = cfg
@@ -114,8 +116,6 @@ def _read(name: str, value: Any, source: str) -> Any:
     """Returns the value of the key `name` in its own type, or raises what is wrong with it."""
     if name not in _KEYS:
         raise ConfigError(f"{source}: {_unknown(name, value)}")
-    if isinstance(value, str):
-        value = legacy.MEANT.get((name, value), value)
     key = _KEYS[name]
     try:
         return key.read(value)

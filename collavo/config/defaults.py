@@ -124,7 +124,7 @@ _EVAL = (
     Key(
         "EVAL.SAMPLES",
         "",
-        "Evaluate only these sample ids, between commas, or @file with one a line.",
+        "Evaluate only these sample ids, between commas. Flags the result as a subset.",
         joined=True,
     ),
     Key(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import math
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,13 +68,9 @@ class Key:
         return words
 
     @property
-    def none_value(self) -> Any:
-        """What None stands for, or `MISSING` where None is refused."""
-        if self.none is not _MISSING:
-            return self.none
-        if self.default in ("", []) and not isinstance(self.default, bool):
-            return self.default
-        return _MISSING
+    def takes_none(self) -> bool:
+        """Whether None is a value of the key: it has one that means "not set"."""
+        return self.none is not _MISSING or self.default in ("", [])
 
     def read(self, value: Any) -> Any:
         """Returns `value` in the key's own type.
@@ -85,11 +82,10 @@ class Key:
             ConfigError: The value is of another type or not allowed; the message names only the
                 reason, the caller adds the key's name, the value and where it came from.
         """
-        none = self.none_value
         if value is None or (isinstance(value, str) and value in NONE and not self.choices):
-            if none is _MISSING:
+            if not self.takes_none:
                 raise ConfigError("None is not allowed")
-            return list(none) if isinstance(none, list) else none
+            return copy(self.default if self.none is _MISSING else self.none)
         result = _READERS[type(self.default)](self, value)
         if self.choices:
             return self._choice(result)
@@ -104,9 +100,6 @@ class Key:
             if value == choice or same:
                 return choice
         raise ConfigError("it is none of the choices")
-
-
-MISSING = _MISSING
 
 
 def _bool(key: Key, value: Any) -> bool:

@@ -68,7 +68,9 @@ MEANT: dict[tuple[str, str], str] = {
     ("MODEL.NAME", "collavo_model"): "collavo",
     # os.path.normpath("") is the working directory
     ("SAVE_DIR", ""): ".",
-    ("USER_DIR", "./"): "",
+    # its own code, which is at hand here
+    ("base_path", "./"): "",
+    ("base_path", "."): "",
 }
 """What the original's values stand for here, by key and value."""
 
@@ -77,7 +79,7 @@ _warned: set[str] = set()
 
 def warn(keys: Iterable[str]) -> None:
     """Says once, on the main process, which keys are ignored; all benchmarks' together."""
-    new = {_general(key) for key in keys} - _warned
+    new = {general(key) for key in keys} - _warned
     _warned.update(new)
     if not new or int(os.environ.get("RANK", "0")) != 0:
         return
@@ -95,6 +97,7 @@ def forget_warnings() -> None:
     _warned.clear()
 
 
-def _general(key: str) -> str:
+def general(key: str) -> str:
+    """Names a key of a benchmark's section for all benchmarks: `<BENCHMARK>.TEST.TOP_P`."""
     block, _, rest = key.partition(".")
     return f"<BENCHMARK>.{rest}" if block in BLOCKS else key
