@@ -23,6 +23,9 @@ class Segmenter(ABC):
     class_names: tuple[str, ...]
     """Cleaned class name of each label id (COCO panoptic: 133)."""
 
+    untrained: bool = False
+    """Whether the checkpoint says that its weights are random."""
+
     @abstractmethod
     def segment(self, images: Tensor, refs: Sequence[ImageRef] | None = None) -> list[Segments]:
         """Segments a batch.

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 MASK_SIZE = (384, 384)
 """Height and width in pixels at which mask logits become probabilities, for every checkpoint."""
 
+RULE_VERSION = 1
+"""Counts changes of the rule; part of every segmenter's fingerprint, so that no cache is stale."""
+
 _CHUNK = 64
 """Masks that are enlarged at a time: 64 x 384 x 384 x 4 bytes = 38 MB."""
 

@@ -1,0 +1,59 @@
+"""Which segmenter's weights a configuration means."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from collavo.errors import CheckpointError
+from collavo.modeling.weights import builtin_weights, resolve_weights
+
+PUBLISHED = "facebook/mask2former-swin-large-coco-panoptic"
+"""What the published CoLLaVO was used with. Source: commit fb419fa, load_collavo.py."""
+
+BUILTIN = "builtin"
+"""How a checkpoint's config.json names the built-in tiny segmenter as its own."""
+
+
+def segmenter_folder(cfg: Any, files: tuple[str, ...]) -> Path:
+    """Finds the folder of the segmenter's weights.
+
+    SEGMENTER.WEIGHTS if set; without any model weights the built-in tiny segmenter; else the one
+    that the model's checkpoint brings (a folder `segmenter` in it) or names in its config.json
+    (`{"collavo": {"segmenter": "<folder, hub id or 'builtin'>"}}`); else the published one.
+
+    Args:
+        cfg: The configuration.
+        files: Files that must be there, next to the weights themselves.
+
+    Raises:
+        MissingFileError: There is no such folder, it lacks a file, or the hub cannot be reached.
+        CheckpointError: The weights are pickled or incomplete.
+    """
+    name, revision = str(cfg.SEGMENTER.WEIGHTS), str(cfg.SEGMENTER.REVISION)
+    if not name:
+        model = str(cfg.RESUME_FROM or cfg.MODEL.WEIGHTS)
+        name = _of_model(Path(model).expanduser()) if model else str(builtin_weights("segmenter"))
+    return resolve_weights(name, revision, files, "SEGMENTER.WEIGHTS")
+
+
+def _of_model(folder: Path) -> str:
+    if (folder / "segmenter").is_dir():
+        return str(folder / "segmenter")
+    config = folder / "config.json"
+    if not config.is_file():
+        return PUBLISHED
+    try:
+        named = (json.loads(config.read_text(encoding="utf-8")).get("collavo") or {}).get(
+            "segmenter"
+        )
+    except (ValueError, AttributeError) as error:
+        raise CheckpointError(
+            f"{config} is no JSON object of the expected form: {error}"
+        ) from error
+    if named == BUILTIN:
+        return str(builtin_weights("segmenter"))
+    if named and (folder / named).is_dir():
+        return str(folder / named)
+    return named or PUBLISHED
