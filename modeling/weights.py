@@ -80,14 +80,17 @@ def check_folder(folder: Path, files: Sequence[str], key: str) -> None:
 
 
 def weight_files(folder: Path, key: str = "MODEL.WEIGHTS") -> list[Path]:
-    """Lists the safetensors files of a checkpoint: its index's shards, else all there are.
+    """Lists the safetensors files of a checkpoint: its index's shards, else model.safetensors.
+
+    Without either, all there are; a folder may hold other tensors beside its model.
 
     Raises:
         CheckpointError: The index cannot be read, or names shards that are not there.
     """
     index = folder / "model.safetensors.index.json"
+    single = folder / "model.safetensors"
     if not index.is_file():
-        return sorted(folder.glob("*.safetensors"))
+        return [single] if single.is_file() else sorted(folder.glob("*.safetensors"))
     try:
         shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
     except (ValueError, KeyError, AttributeError) as error:

@@ -1,0 +1,203 @@
+"""Loading, saving and identifying CoLLaVO: from folder or hub id to a model in its place."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from accelerate import init_empty_weights
+
+from collavo.errors import CheckpointError, ConfigError
+from collavo.modeling.adapters.placement import Place
+from collavo.modeling.architectures.collavo_weights import (
+    base_names,
+    export_published,
+    open_published,
+    published_rules,
+)
+from collavo.modeling.architectures.published import CLIP_L_14, VIT
+from collavo.modeling.checkpoints.digest import file_digest
+from collavo.modeling.checkpoints.folder import CheckpointFolder
+from collavo.modeling.checkpoints.load import load_weights
+from collavo.modeling.checkpoints.rules import TensorRule
+from collavo.modeling.llms.base import resolve_attention, resolve_device, resolve_dtype
+from collavo.modeling.llms.tokenizer import TOKENIZER_FILE, CoLLaVOTokenizer
+from collavo.modeling.vision_encoders.clip_vit import interpolate_positions
+from collavo.modeling.weights import builtin_weights, resolve_weights
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from collavo.modeling.architectures.collavo import CoLLaVO
+
+POSITIONS = f"{VIT}.embeddings.position_embedding.weight"
+
+
+class PublishedCheckpoint:
+    """The part of CoLLaVO that has to do with its checkpoint."""
+
+    tokenizer: CoLLaVOTokenizer | None = None
+    """None where the checkpoint came without one."""
+
+    source: CheckpointFolder | None = None
+    """The checkpoint that the weights were read from."""
+
+    stop: str = "turn_end"
+    """What `Generation.stop` should be where the caller has no wish of its own."""
+
+    identity: Mapping[str, Any] = {}
+    """The settings that, with the files' content, decide on every output."""
+
+    @classmethod
+    def from_config(cls, cfg: Any, device: torch.device | str | None = None) -> Self:
+        """Loads the model that the configuration names; the built-in tiny one if it names none.
+
+        Args:
+            cfg: The configuration.
+            device: Where it runs; as `cfg.DEVICE` says if None.
+        """
+        key = "RESUME_FROM" if cfg.RESUME_FROM else "MODEL.WEIGHTS"
+        return cls.from_pretrained(
+            cfg.RESUME_FROM or cfg.MODEL.WEIGHTS or builtin_weights("collavo"),
+            bits=cfg.LLM.BITS,
+            dtype=cfg.LLM.DTYPE,
+            attn=cfg.LLM.ATTN,
+            device=cfg.DEVICE if device is None else device,
+            template=cfg.CRAYON.TEMPLATE,
+            stop=cfg.GENERATION.STOP,
+            revision=cfg.MODEL.REVISION,
+            image_size=cfg.INPUT.IMAGE_SIZE or None,
+            key=key,
+        )
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        folder: str | Path,
+        bits: int = 16,
+        dtype: torch.dtype | str = "auto",
+        attn: str = "auto",
+        device: torch.device | str = "auto",
+        template: str = "eval",
+        stop: str = "turn_end",
+        revision: str = "",
+        image_size: int | None = None,
+        key: str = "checkpoint",
+    ) -> Self:
+        """Loads a checkpoint in the published format, for inference, with frozen weights.
+
+        Args:
+            folder: A folder, or a hub id.
+            bits: 4 and 8 quantise the LLM's base linears; 16 keeps them in `dtype`.
+            dtype: fp32, bf16, fp16 or auto (float32 on CPU, bfloat16 on CUDA).
+            attn: auto, sdpa, eager or flash_attention_2.
+            device: auto, cpu, cuda or a device.
+            template: The chat template, "eval" or "demo".
+            stop: "turn_end" or "original"; kept for callers that build a `Generation`.
+            revision: The hub revision.
+            image_size: Pixels; other than the checkpoint's it interpolates the positions.
+            key: The config key that holds `folder`, for messages.
+
+        Raises:
+            CheckpointError: The folder is not exactly a checkpoint of the published format.
+            MissingFileError: A file is not there.
+            ConfigError: A value is not allowed, or needs what this machine lacks.
+        """
+        where = resolve_device(device) if isinstance(device, str) else device
+        kind = resolve_dtype(dtype, where) if isinstance(dtype, str) else dtype
+        attention = resolve_attention(attn, where, kind)
+        place = _quantiser(bits, kind, where)
+        path = resolve_weights(str(folder), revision, key=key)
+        source, rank = open_published(path)
+        tokenizer = _tokenizer(path, source.config["vocab_size"])
+        build = cast("type[CoLLaVO]", cls)
+        with init_empty_weights(include_buffers=False):
+            model = build(source.config, rank, attention, template, image_size=image_size)
+        rules = rules_of(model)
+        load_weights(model, source, rules, kind, where, base_names(rules), place)
+        model.tokenizer, model.source, model.stop = tokenizer, source, stop
+        model.identity = {
+            "bits": bits,
+            "dtype": str(kind).removeprefix("torch."),
+            "attention": attention,
+            "revision": revision,
+            "image_size": model.image_size,
+            "template": template,
+        }
+        return cast("Self", model.eval())
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Writes the model in the published format; tensors that did not change are byte-equal."""
+        model = cast("CoLLaVO", self)
+        target = Path(folder)
+        rules = rules_of(model)
+        if rules[POSITIONS].split is not None:  # interpolated: the checkpoint's own are kept
+            rules[POSITIONS] = TensorRule()
+        export_published(model, model.config, model.rank, rules, target, self.source)
+        if self.source is None:
+            text = json.dumps(model.config, indent=1, sort_keys=True) + "\n"
+            (target / "config.json").write_text(text, encoding="utf-8")
+            if self.tokenizer is not None:
+                (target / TOKENIZER_FILE).write_bytes(self.tokenizer.path.read_bytes())
+
+    def fingerprint(self) -> str:
+        """Hashes the weights' content and all settings of the model that change its output.
+
+        Raises:
+            CheckpointError: The model was loaded from no checkpoint.
+        """
+        if self.source is None:
+            raise CheckpointError("the model came from no checkpoint, so nothing identifies it")
+        folder = self.source.folder
+        files = [*self.source.files, folder / "config.json"]
+        files += [folder / TOKENIZER_FILE] if self.tokenizer is not None else []
+        items = {**self.identity, "files": {file.name: file_digest(file) for file in files}}
+        return hashlib.sha256(json.dumps(items, sort_keys=True).encode()).hexdigest()
+
+
+def rules_of(model: CoLLaVO) -> dict[str, TensorRule]:
+    """Returns where each stored tensor goes in `model`."""
+    prefix = "vision_encoder.tower."
+    if hasattr(model.vision_encoder.tower, "vision_model"):  # as older transformers nest it
+        prefix += "vision_model."
+    rules = published_rules(model.config, prefix)
+    vision = {**CLIP_L_14, **(model.config.get("vision_config") or {})}
+    if vision["image_size"] != model.image_size:
+        resized = partial(_resized, grid=model.grid)
+        rules[POSITIONS] = replace(rules[POSITIONS], split=resized)
+    return rules
+
+
+def _resized(table: torch.Tensor, grid: tuple[int, int]) -> tuple[torch.Tensor]:
+    return (interpolate_positions(table, grid),)
+
+
+def _tokenizer(folder: Path, vocab_size: int) -> CoLLaVOTokenizer | None:
+    """The checkpoint's tokenizer, if it has one; it must fit its vocabulary."""
+    file = folder / TOKENIZER_FILE
+    if not file.is_file():
+        return None
+    tokenizer = CoLLaVOTokenizer(file)
+    if tokenizer.vocab_size != vocab_size:
+        raise CheckpointError(
+            f"{file} has {tokenizer.vocab_size} pieces, but config.json says vocab_size "
+            f"{vocab_size}: they are not of one checkpoint"
+        )
+    return tokenizer
+
+
+def _quantiser(bits: int, dtype: torch.dtype, device: torch.device) -> Place | None:
+    """What puts the LLM's base linears into their place at `bits`; None leaves them plain."""
+    if bits == 16:
+        return None
+    if bits not in (4, 8):
+        raise ConfigError(f"LLM.BITS {bits} is not supported; use 16, 8 or 4")
+    from collavo.modeling.adapters.quantize import make_place
+
+    return make_place(bits, dtype, device)

@@ -1,0 +1,29 @@
+"""The contract of a projector: levels of visual features in, LLM embeddings out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+
+class Projector(nn.Module, ABC):
+    """Turns visual features into embeddings of the LLM's width."""
+
+    num_levels: int = 1
+    """How many of the encoder's levels it takes, counted from the last."""
+
+    def num_tokens(self, grid: tuple[int, int]) -> int:
+        """Returns how many visual tokens N it gives for a grid of (h, w) patches."""
+        return grid[0] * grid[1]
+
+    @abstractmethod
+    def forward(
+        self, levels: Sequence[Float[Tensor, "batch patches vision"]]
+    ) -> Float[Tensor, "batch tokens width"]:
+        """Projects the last `num_levels` of `levels`."""
