@@ -133,9 +133,14 @@ def clean_class_names(id2label: Mapping[Any, str]) -> tuple[str, ...]:
     unnamed = all(name == f"LABEL_{position}" for position, name in enumerate(names))
     if unnamed and len(names) == len(CLEAN_NAMES):
         return CLEAN_NAMES
+    return tuple(clean_name(name) for name in names)
+
+
+def clean_name(name: str) -> str:
+    """Returns a class name as the Crayon Prompt writes it: "sky-other-merged" is "sky"."""
     for suffix in ("-merged", "-other", "-stuff"):
-        names = tuple(name.replace(suffix, "") for name in names)
-    return names
+        name = name.replace(suffix, "")
+    return name
 
 
 def _check_type(folder: Path) -> None:
