@@ -50,7 +50,7 @@ class Asker:
         score: Score | None = None,
     ) -> None:
         self.architecture, self.generation, self.limits = architecture, generation, limits
-        self.shares = reuse != "none" and architecture.supports_prefix
+        self._reuse = reuse if architecture.supports_prefix else "none"
         self._device, self._stats, self._score = device, stats, score
         self._learned = False
 
@@ -61,28 +61,26 @@ class Asker:
             batch: The inputs.
             take: Called with the rows and answers of each decoding batch.
         """
-        if self.shares and batch.pixels is not None:
-            contexts = self._encode(batch)
-            self._in_batches(
-                batch.rows,
-                lambda row: self._weight(len(row.suffix)),
-                lambda rows: self._answer(rows, contexts),
-                take,
-            )
-            return
-        if self._score is not None:
+        shared = batch.pixels is not None and self._reuse == "prefix"
+        if self._score is not None and not shared:
             raise ConfigError(
                 "EVAL.SCORING likelihood needs a model that shares prefixes, EVAL.REUSE prefix and "
                 "samples with an image; set EVAL.SCORING generate"
             )
+        rows = batch.rows
         grid = self.architecture.grid
         image_tokens = grid[0] * grid[1] if batch.pixels is not None else 0
-        self._in_batches(
-            batch.rows,
-            lambda row: self._weight(len(row.tokens) + image_tokens),
-            lambda rows: self._generate(rows, batch, image_tokens),
-            take,
-        )
+        weights = {
+            id(r): self._weight(len(r.suffix) if shared else len(r.tokens) + image_tokens)
+            for r in rows
+        }
+        if batch.pixels is not None and self._reuse != "none":
+            contexts = self._encode(batch)
+            self._in_batches(rows, weights, lambda part: self._answer(part, contexts), take)
+        else:
+            self._in_batches(
+                rows, weights, lambda part: self._generate(part, batch, image_tokens), take
+            )
 
     def _encode(self, batch: Batch) -> list[ImageContext]:
         assert batch.pixels is not None, "asked with images only"
@@ -90,19 +88,20 @@ class Asker:
         for row in batch.rows:
             prefixes[row.owner] = row.tokens[: row.prefix]
         with self._stats.timed("prefill"):
-            contexts = self.architecture.encode(batch.pixels, batch.crayon, prefixes)
+            contexts = self.architecture.encode(batch.pixels, batch.crayon, prefixes, self._reuse)
             if self._device.startswith("cuda"):
                 torch.cuda.synchronize(self._device)
         if not self._learned:
             self._learned = True
             self.limits.learn(contexts, self._device)
-        self._stats.add("prefix_tokens", sum(c.num_tokens for c in contexts))
+        if self._reuse == "prefix":
+            self._stats.add("prefix_tokens", sum(c.num_tokens for c in contexts))
         return contexts
 
     def _answer(self, rows: Sequence[Row], contexts: Sequence[ImageContext]) -> list[Answer]:
         own = sum(len(r.suffix) for r in rows)
-        self._stats.add("suffix_tokens", own)
         whole = sum(contexts[r.owner].num_tokens for r in rows) + own
+        self._stats.add("suffix_tokens", own if self._reuse == "prefix" else whole)
         self._stats.add("tokens_unshared", whole)
         if self._score is not None:
             return self._score(rows, contexts)
@@ -124,20 +123,21 @@ class Asker:
     def _in_batches(
         self,
         rows: Sequence[Row],
-        weigh: Callable[[Row], int],
+        weights: dict[int, int],
         answer: Callable[[Sequence[Row]], list[Answer]],
         take: Callable[[list[tuple[Row, Answer]]], None],
     ) -> None:
         """Answers rows of like length together, longest first; lack of memory halves a batch."""
-        rows = sorted(rows, key=lambda r: (-weigh(r), r.owner))
-        queue = [[rows[k] for k in part] for part in self.limits.cut([weigh(r) for r in rows])]
+        rows = sorted(rows, key=lambda r: (-weights[id(r)], r.owner))
+        cuts = self.limits.cut([weights[id(r)] for r in rows])
+        queue = [[rows[k] for k in cut] for cut in cuts]
         while queue:
             part = sorted(queue.pop(0), key=lambda r: r.owner)
             with self._stats.timed("answers"):
                 answers = self._unless_full(part, answer)
             if answers is None:
                 free_cached_memory(self._device)
-                self.limits.row_tokens = max(1, max(weigh(r) for r in part) * len(part) // 2)
+                self.limits.row_tokens = max(1, max(weights[id(r)] for r in part) * len(part) // 2)
                 logger.warning("out of memory: %d row tokens from here", self.limits.row_tokens)
                 queue[:0] = [list(half) for half in halves(part)]
             else:

@@ -10,7 +10,7 @@ import torch
 
 from collavo.engine.asking import Answer, Asker
 from collavo.engine.board import LostProcessError
-from collavo.engine.images import Loaded
+from collavo.engine.images import Loaded, describe
 from collavo.engine.limits import free_cached_memory, halves, is_fatal, is_out_of_memory
 from collavo.engine.prepare import Batch, Preparer, Row
 from collavo.engine.store import Stored
@@ -96,7 +96,7 @@ class Answerer:
         if error is None or not items:
             return
         full = is_out_of_memory(error)
-        text = f"{type(error).__name__}: {error}".strip()[:500]
+        text = describe(error)
         if full:
             free_cached_memory(self._device)
         if len(items) > 1:
@@ -131,10 +131,10 @@ class Answerer:
     def _take(self, batch: Batch, answers: list[tuple[Row, Answer]]) -> None:
         done = []
         for row, (text, extra) in answers:
-            if batch.seen[row.owner]:
-                extra = {**extra, "seen": batch.seen[row.owner]}
-            digest = batch.items[row.owner].digest
             words = batch.texts[row.owner] or ""
+            if not words and batch.seen[row.owner]:
+                extra = {**extra, "objects": batch.seen[row.owner]}
+            digest = batch.items[row.owner].digest
             done.append(Stored(row.sample.sample_id, digest, text, words, None, extra))
         for row, _ in answers:
             batch.items[row.owner].pending.remove(row.sample)

@@ -56,7 +56,7 @@ class CrayonMaker:
 
     def make(
         self, items: Sequence[Loaded], pixels: torch.Tensor
-    ) -> tuple[CrayonPrompt | None, list[dict[str, int]]]:
+    ) -> tuple[CrayonPrompt | None, list[str]]:
         """Segments images and makes their Crayon Prompts.
 
         Args:
@@ -64,20 +64,19 @@ class CrayonMaker:
             pixels: Their uint8 pixels (B, 3, H, W).
 
         Returns:
-            The prompt of the batch (None without crayon) and, for each image, how many segments of
-            each class were seen.
+            The prompt of the batch (None without crayon) and the sentence about the objects of each
+            image, also in modes that keep it from the model ("" without crayon).
         """
         if self._segmenter is None:
-            return None, [{} for _ in items]
+            return None, [""] * len(items)
         from collavo.modeling.crayon.prompt import make_crayon_prompt
 
         segments = self._segments(items, pixels)
         names = self._segmenter.class_names
         for item, found in zip(items, segments, strict=True):
             self._draw(item, found, names)
-        return make_crayon_prompt(segments, names, self._mode), [
-            _count(found, names) for found in segments
-        ]
+        prompt = make_crayon_prompt(segments, names, self._mode)
+        return prompt, make_crayon_prompt(segments, names, "text_only").text
 
     def _segments(self, items: Sequence[Loaded], pixels: torch.Tensor) -> list[Segments]:
         assert self._segmenter is not None, "asked by make"
@@ -110,14 +109,6 @@ def picture_paths(folder: Path, keys: Sequence[tuple[str, str]]) -> dict[str, Pa
         key: folder / f"{number:02d}-{re.sub(r'[^A-Za-z0-9._-]+', '_', name)[:80]}.png"
         for number, (key, name) in enumerate(keys, 1)
     }
-
-
-def _count(segments: Segments, names: Sequence[str]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for segment in segments.segments:
-        name = names[segment.label_id]
-        counts[name] = counts.get(name, 0) + 1
-    return counts
 
 
 def _draw(path: Path, pixels: Any, segments: Segments, names: Sequence[str]) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from collavo.engine.plan import Unit
+from collavo.errors import DataError
 from collavo.records import ImageRef, Sample
 
 if TYPE_CHECKING:
@@ -81,10 +82,17 @@ class ImageLoader:
                 loaded.pixels = self._mapper(ImageRef(data=data, name=unit.image.label))
         except Exception as error:  # any fault of an image or of a mapper fails its samples only
             loaded.pending = loaded.pending or list(unit.samples)
-            loaded.error = f"{type(error).__name__}: {error}"
+            loaded.error = describe(error)
         return loaded
 
     def close(self) -> None:
         """Drops what has not begun."""
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def describe(error: BaseException) -> str:
+    """Words an error for the record of a failed sample."""
+    if isinstance(error, DataError):
+        return str(error)
+    return f"{type(error).__name__}: {error}".strip()[:500]

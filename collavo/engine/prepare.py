@@ -56,7 +56,7 @@ class Batch:
         pixels: uint8 RGB (B, 3, H, W), None without image.
         crayon: Their Crayon Prompt, None without maps.
         texts: Their crayon text, None where there is none.
-        seen: How many segments of each class were seen in each image.
+        seen: The sentence about the objects of each image, told to the model or not.
     """
 
     items: Sequence[Loaded]
@@ -64,7 +64,7 @@ class Batch:
     pixels: UInt8[torch.Tensor, "batch 3 height width"] | None
     crayon: CrayonPrompt | None
     texts: Sequence[str | None]
-    seen: Sequence[dict[str, int]]
+    seen: Sequence[str]
 
     def crayon_of(self, rows: Sequence[Row]) -> CrayonPrompt | None:
         """Repeats the Crayon Prompt of each row's image."""
@@ -127,9 +127,8 @@ class Preparer:
         """
         if items[0].unit.image is None:
             texts: list[str | None] = [None] * len(items)
-            return Batch(
-                items, self._rows(items, texts, False), None, None, texts, [{}] * len(items)
-            )
+            rows = self._rows(items, texts, False)
+            return Batch(items, rows, None, None, texts, [""] * len(items))
         pixels = self._pixels(items)
         with self._stats.timed("segmentation"):
             crayon, seen = self._crayons.make(items, pixels)
@@ -157,4 +156,8 @@ class Preparer:
 
     def _tokens(self, sample: Sample, text: str | None) -> tuple[int, ...]:
         prompt = self._architecture.render(self._pipeline.prompt(sample), text)
-        return tuple(self._architecture.tokenize(prompt))
+        tokens = self._architecture.tokenize(prompt)
+        if sample.image is None:
+            image = getattr(self._architecture, "image_token_id", None)
+            tokens = [token for token in tokens if token != image]
+        return tuple(tokens)

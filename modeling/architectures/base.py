@@ -93,6 +93,7 @@ class Architecture(nn.Module, ABC):
         pixel_values: Tensor,
         crayon: CrayonPrompt | None,
         prefixes: Sequence[Sequence[int]],
+        reuse: str = "prefix",
     ) -> list[ImageContext]:
         """Computes the prefix state of each image once.
 
@@ -100,6 +101,8 @@ class Architecture(nn.Module, ABC):
             pixel_values: uint8 RGB (B, 3, H, W) in [0, 255].
             crayon: The Crayon Prompt of the batch, or None.
             prefixes: For each image the longest common token prefix of its prompts.
+            reuse: "prefix" keeps the prefix's keys and values, "vision" only what is computed of
+                the image outside the LLM.
         """
         raise TypeError(f"{type(self).__name__} shares no prefix; call generate")
 
