@@ -1,0 +1,1 @@
+"""The objects of the miniature world: how each class looks."""
