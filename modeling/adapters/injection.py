@@ -100,19 +100,19 @@ class InjectionState:
                 injection.memo.clear()
 
     @contextmanager
-    def prefill(self, body: torch.nn.Module, injection: Injection) -> Iterator[None]:
+    def prefill(self, body: torch.nn.Module, injection: Injection | None) -> Iterator[None]:
         """Makes `injection` active for the first forward pass of `body` in the block alone.
 
         So a generation loop of any kind prefills with image tokens and decodes without. Rows that
         the loop expanded for its beams are followed.
         """
-        pending: list[Injection] = [injection]
+        pending = [injection] if injection is not None else []
 
         def before(_: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             if pending:
                 inputs = kwargs.get("inputs_embeds")
-                rows = injection.batch if inputs is None else inputs.shape[0]
-                self.active = pending.pop().for_batch(rows)
+                found = pending.pop()
+                self.active = found.for_batch(found.batch if inputs is None else len(inputs))
 
         def after(*_: Any) -> None:
             self.active = None

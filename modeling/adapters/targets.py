@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
 
 from torch import nn
 
 from collavo.modeling.adapters.injection import InjectionState
 from collavo.modeling.adapters.plora import PLoRADown, PLoRALinear
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 @dataclass(frozen=True)
@@ -40,16 +44,16 @@ _SHARING = ({"q_proj", "k_proj", "v_proj"}, {"query", "key", "value"}, {"wq", "w
 _NO_CRAYON = {"down_proj", "w2", "fc2", "dense_4h_to_h"}
 
 
-def decoder_layers(llm: nn.Module) -> nn.ModuleList:
-    """Finds the stack of decoder layers: the longest list of modules in the model.
+def decoder_layers(llm: nn.Module) -> tuple[str, nn.ModuleList]:
+    """Finds the stack of decoder layers, the longest list of modules in the model, and its name.
 
     Raises:
         ValueError: The model has no such list.
     """
-    lists = [m for m in llm.modules() if isinstance(m, nn.ModuleList)]
+    lists = [(name, m) for name, m in llm.named_modules() if isinstance(m, nn.ModuleList)]
     if not lists:
         raise ValueError(f"{type(llm).__name__} has no list of decoder layers to adapt")
-    return max(lists, key=len)
+    return max(lists, key=lambda found: len(found[1]))
 
 
 def find_targets(layer: nn.Module, width: int) -> tuple[PLoRATarget, ...]:
@@ -81,7 +85,7 @@ def find_targets(layer: nn.Module, width: int) -> tuple[PLoRATarget, ...]:
 
 
 def add_plora(
-    llm: nn.Module,
+    llm: PreTrainedModel,
     state: InjectionState,
     rank: int,
     alpha: float | None = None,
@@ -105,19 +109,26 @@ def add_plora(
     """
     scale = (rank if alpha is None else alpha) / rank
     wrapped: list[str] = []
-    prefixes = {module: name for name, module in llm.named_modules()}
-    for layer in decoder_layers(llm):
-        width = llm.get_input_embeddings().weight.shape[1]
+    width = llm.config.get_text_config(decoder=True).hidden_size
+    prefix, layers = decoder_layers(llm)
+    for i, layer in enumerate(layers):
         chosen = tuple(targets) if targets is not None else find_targets(layer, width)
         for target in chosen:
-            first = layer.get_submodule(target.names[0])
-            down = PLoRADown(first.in_features, rank, crayon and target.crayon, dropout)
-            for i, name in enumerate(target.names):
-                linear = layer.get_submodule(name)
-                wrapper = PLoRALinear(linear, down, state, scale, owner=i == 0)
-                layer.set_submodule(name, wrapper)
-                wrapped.append(f"{prefixes[layer]}.{name}")
+            linears = [_linear(layer, name) for name in target.names]
+            down = PLoRADown(linears[0].in_features, rank, crayon and target.crayon, dropout)
+            for name, linear in zip(target.names, linears, strict=True):
+                owner = name == target.names[0]
+                layer.set_submodule(name, PLoRALinear(linear, down, state, scale, owner))
+                wrapped.append(f"{prefix}.{i}.{name}")
     return wrapped
+
+
+def _linear(layer: nn.Module, name: str) -> nn.Linear:
+    """The linear of that name, or anything that says its features as one does (PEFT's, 4-bit)."""
+    found = layer.get_submodule(name)
+    if isinstance(found, PLoRALinear) or not hasattr(found, "in_features"):
+        raise ValueError(f"{name} is a {type(found).__name__}, not a linear without PLoRA")
+    return cast("nn.Linear", found)
 
 
 def plora_linears(llm: nn.Module) -> Iterator[tuple[str, PLoRALinear]]:

@@ -79,13 +79,13 @@ class CoLLaVO(PublishedCheckpoint, Architecture):
         self.grid = self.vision_encoder.grid
         self.num_tokens = self.projector.num_tokens(self.grid)
         self.image_token_id: int = self.llm.config.vocab_size
-        self.pad_token_id: int = self.llm.config.pad_token_id
+        self.pad_token_id = int(config.get("pad_token_id", 2))
         self.max_positions: int = self.llm.config.max_position_embeddings
 
     @property
     def device(self) -> torch.device:
         """Where the model runs."""
-        return self.llm.get_input_embeddings().weight.device
+        return next(self.projector.parameters()).device
 
     @property
     def untrained(self) -> bool:
@@ -192,7 +192,7 @@ class CoLLaVO(PublishedCheckpoint, Architecture):
         logits = None
         if logits_to_keep is not None:
             kept = hidden[:, -logits_to_keep:] if logits_to_keep else hidden
-            logits = self.llm.get_output_embeddings()(kept)
+            logits = self.llm.lm_head(kept)
         loss = None if layout.labels is None else self._loss(hidden, layout.labels)
         return CausalLMOutputWithPast(loss=loss, logits=logits)
 
@@ -201,7 +201,7 @@ class CoLLaVO(PublishedCheckpoint, Architecture):
         targets = labels[:, 1:].flatten()
         chosen = (targets != IGNORE_INDEX).nonzero().squeeze(1)
         states = hidden[:, :-1].flatten(0, 1).index_select(0, chosen)
-        logits = self.llm.get_output_embeddings()(states)
+        logits = self.llm.lm_head(states)
         return F.cross_entropy(logits.float(), targets.index_select(0, chosen))
 
     def embed(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
@@ -27,8 +27,8 @@ def stop_ids(model: CoLLaVO, generation: Generation) -> list[int]:
 
     A checkpoint without a tokenizer knows no end of turn.
     """
-    eos = model.llm.config.eos_token_id
-    ids = list(eos) if isinstance(eos, (list, tuple)) else [eos]
+    eos: Any = model.llm.config.eos_token_id
+    ids: list[int] = list(eos) if isinstance(eos, (list, tuple)) else [eos]
     tokenizer = model.tokenizer
     if generation.stop == "turn_end" and tokenizer and tokenizer.turn_end_id is not None:
         ids.append(tokenizer.turn_end_id)
@@ -87,7 +87,7 @@ def plain(
     if generation.do_sample:
         processors.append(_Draw(Sampler(generation, [_key(prompt) for prompt in prompts])))
     with model.state.prefill(model.llm, injection):
-        new = model.llm.generate(
+        new = cast("Any", model.llm).generate(
             inputs_embeds=embeds,
             attention_mask=layout.mask.long(),
             generation_config=settings,

@@ -62,7 +62,7 @@ def write_file(path: Path, tensors: Sequence[Outgoing]) -> None:
             value = t.make().detach().to("cpu", t.dtype).contiguous()
             if tuple(value.shape) != t.shape:
                 raise ValueError(f"{t.name} came as {tuple(value.shape)}, not {t.shape}")
-            stream.write(memoryview(value.reshape(-1).view(torch.uint8).numpy()))
+            stream.write(value.reshape(-1).view(torch.uint8).numpy().data)
         stream.flush()
         os.fsync(stream.fileno())
     partial.replace(path)

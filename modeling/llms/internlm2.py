@@ -87,6 +87,8 @@ def llama_config(config: Mapping[str, Any], attn: str = "sdpa") -> LlamaConfig:
         raise CheckpointError(
             f"config.json lacks {error}, which the published format has"
         ) from error
+    if translated.pad_token_id is None or translated.eos_token_id is None:
+        raise CheckpointError("config.json: pad_token_id and eos_token_id must be token ids")
     translated._attn_implementation = attn
     return translated
 

@@ -81,7 +81,7 @@ class CLIPVisionEncoder(VisionEncoder):
         self.tower = CLIPVisionModel(clip_config)
         self.image_size = image_size
         self.width = clip_config.hidden_size
-        side = image_size // clip_config.patch_size
+        side = image_size // int(fields["patch_size"])
         self.grid = (side, side)
 
     @classmethod
@@ -106,12 +106,7 @@ class CLIPVisionEncoder(VisionEncoder):
         encoder.tower.load_state_dict(state)
         return encoder
 
-    @property
-    def body(self) -> nn.Module:
-        """The module that holds `embeddings`, `pre_layrnorm`, `encoder` and `post_layernorm`."""
-        return getattr(self.tower, "vision_model", self.tower)
-
     def forward(self, images: UInt8[Tensor, "batch 3 height width"]) -> VisionFeatures:
-        dtype = self.body.pre_layrnorm.weight.dtype
-        hidden = self.tower(pixel_values=normalise(images).to(dtype)).last_hidden_state
+        pixels = normalise(images).to(next(self.tower.parameters()).dtype)
+        hidden = self.tower(pixel_values=pixels).last_hidden_state
         return VisionFeatures([hidden[:, 1:]], self.grid)
