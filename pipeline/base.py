@@ -17,7 +17,7 @@ OPTION_LETTER = "\nAnswer with the option's letter from the given choices direct
 """LLaVA-1.5's multiple-choice suffix (haotian-liu/LLaVA docs/Evaluation.md)."""
 
 STYLES = ("collavo", "llava", "clean")
-"""Prompt styles: the original's bytes; LLaVA-1.5's; the benchmark's wording with one instruction."""
+"""Prompt styles: the original's bytes; LLaVA-1.5's; the benchmark's wording, one instruction."""
 
 
 class Pipeline(ABC):

@@ -1,4 +1,4 @@
-"""POPE: is there such an object in the image? (Li et al., 2023, arXiv:2305.10355.)"""
+"""POPE: yes/no questions about one object each (Li et al., 2023, arXiv:2305.10355)."""
 
 from collavo.datasets.evaluation.yes_no_parsers import OfficialPope
 from collavo.pipeline.base import SHORT_ANSWER, Pipeline

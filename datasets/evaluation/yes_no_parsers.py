@@ -9,7 +9,7 @@ from collavo.registry import PARSERS
 
 _NEGATIONS = frozenset(("No", "not", "no"))
 
-_PUNCTUATION = ";/[]\"{}()=+\\_-><@`,?!"
+_PUNCTUATION = ';/[]"{}()=+\\_-><@`,?!'
 
 
 @PARSERS.register("pope.official", "pope.authors", "pope.llava")

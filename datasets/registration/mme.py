@@ -96,7 +96,9 @@ def _listed(file: Path, tree: list[Question]) -> Iterator[Question]:
         image = row.text("image")
         task = row.text("category") if row.values.get("category") else image.split("/")[0]
         if task not in TASKS:
-            raise DataError(f"{row.place}: {task!r} is no task of MME; its tasks: {', '.join(TASKS)}")
+            raise DataError(
+                f"{row.place}: {task!r} is no task of MME; its tasks: {', '.join(TASKS)}"
+            )
         text = row.text("text", "question")
         named = index.get((task, Path(image).stem, same_question(text)))
         answer = _answer(row)
@@ -143,7 +145,8 @@ MetadataCatalog.get("mme").set(
             "model": model,
             "metric": metric,
             "value": value,
-            "unit": "points",
+            "unit": unit,
+            "parser": "official",
             "source": "arXiv:2402.11248, Table 1",
         }
         for model, *values in (
@@ -155,6 +158,8 @@ MetadataCatalog.get("mme").set(
             ("InternLM-XC-7B", 1528.4, 391.1),
             ("BLIP2-13B", 1293.8, 290.0),
         )
-        for metric, value in zip(("perception", "cognition"), values, strict=True)
+        for metric, unit, value in zip(
+            ("perception", "cognition"), ("points of 2000", "points of 800"), values, strict=True
+        )
     ],
 )

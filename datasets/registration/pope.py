@@ -1,4 +1,4 @@
-"""POPE: is there such an object in the image? (Li et al., 2023, arXiv:2305.10355.)
+"""POPE: yes/no questions about one object each (Li et al., 2023, arXiv:2305.10355).
 
 Layouts under `<root>/POPE`: the authors' `coco_pope_{random,popular,adversarial}.json`, also in
 `coco/` (LLaVA) or `output/coco/` (the authors' repository), alone or with a question file:
@@ -85,7 +85,8 @@ def _sample(row: Row, split: str, key: str, nth: int, image: ImageRef, release: 
     extra: dict[str, Any] = {
         "release": release,
         "image": row.text("image"),
-        "other_ids": (key, llava),
+        "other_ids": (key,),
+        "llava_id": llava,
     }
     return Sample(
         sample_id=f"pope_test:{key}" + (f"#{nth}" if nth > 1 else ""),

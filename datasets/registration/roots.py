@@ -42,8 +42,8 @@ def use_root(path: str | os.PathLike[str]) -> None:
     _chosen = os.fspath(path)
 
 
-def root() -> Root:
-    """Finds the root: DATASETS.ROOT, else the first variable of `VARIABLES`, else the miniature.
+def named_root() -> Root | None:
+    """Finds the root that DATASETS.ROOT or the first variable of `VARIABLES` names, if any.
 
     Raises:
         MissingFileError: The named root is not a folder. Nothing falls back then.
@@ -58,6 +58,18 @@ def root() -> Root:
                     "the folder under which each dataset has its own"
                 )
             return Root(path, source)
+    return None
+
+
+def root() -> Root:
+    """Finds the root that is named, else builds the miniature.
+
+    Raises:
+        MissingFileError: The named root is not a folder. Nothing falls back then.
+    """
+    named = named_root()
+    if named is not None:
+        return named
     from collavo.datasets.miniature.build import miniature_root
 
     return Root(miniature_root(), "built-in miniature", miniature=True)

@@ -1,0 +1,198 @@
+"""The command `score`: scores stored answers, without a model and without images."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from collavo.errors import EXIT_OK, ConfigError, DataError, UserError
+
+if TYPE_CHECKING:
+    from collavo.datasets.evaluation.base import Evaluation, Table
+    from collavo.datasets.evaluation.matching import Matching
+    from collavo.records import Sample
+    from collavo.results.report import Report
+
+logger = logging.getLogger(__name__)
+
+SHOWN = 20
+"""Ids listed of each kind before a message says how many more there are."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's own options."""
+    parser.add_argument("--dataset", required=True, metavar="NAME", help="such as pope_test, mme")
+    parser.add_argument(
+        "--predictions", required=True, metavar="FILE", type=Path,
+        help="JSON lines with question_id and answer (or LLaVA's text), our predictions.jsonl, "
+        "lmms-eval's log, VLMEvalKit's xlsx; for MME also the folder of official result files",
+    )  # fmt: skip
+    parser.add_argument("--output", metavar="FILE", type=Path, help="also write the JSON here")
+    parser.add_argument(
+        "--parser", default="official", metavar="NAME", help="the rule that reads the answers"
+    )
+    parser.add_argument(
+        "--partial", action="store_true",
+        help="score what is there although answers are unknown, missing or doubled",
+    )  # fmt: skip
+    parser.add_argument(
+        "--miniature", action="store_true", help="score against the built-in miniature"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Scores the answers, prints the tables, and on the last line one JSON object."""
+    from collavo.config import get_cfg
+    from collavo.datasets.evaluation.base import Evaluator
+    from collavo.datasets.registration.catalog import metadata_of
+    from collavo.datasets.registration.roots import use_root
+    from collavo.registry import EVALUATORS
+    from collavo.results.files import plain
+    from collavo.results.table import print_report
+
+    cfg = get_cfg(args.conf_files, args.overrides, args.config_overrides)
+    use_root(cfg.DATASETS.ROOT)
+    metadata = metadata_of(args.dataset).as_dict()
+    name = cfg.EVALUATOR or metadata.get("evaluator_type", "")
+    if not name:
+        raise ConfigError(f"dataset {args.dataset!r} names no evaluator; set EVALUATOR")
+    evaluator: Evaluator = EVALUATORS.get(name)(args.parser)
+    given = _given(args, EVALUATORS.canonical(name))
+    evaluation = evaluator.evaluate(given.samples, given.answers, metadata)
+    report = _report_of(args, metadata, given, evaluation)
+    result = {**evaluation.headline, **report.as_dict()}
+    del result["tables"]
+    if args.output:
+        _write(args.output, result | {"per_sample": _per_sample(given.samples, evaluation)})
+    print_report(report)
+    print(json.dumps(plain(result)))
+    return EXIT_OK
+
+
+class _Given:
+    """The samples to score and their answers, and what did not fit."""
+
+    def __init__(self, samples: Sequence[Sample], matching: Matching, root: str, mini: bool):
+        self.expected = len(samples)
+        self.samples = [s for s in samples if s.sample_id in matching.answers]
+        self.answers = matching.answers
+        self.matching = matching
+        self.root = root
+        self.miniature = mini
+
+
+def _given(args: argparse.Namespace, evaluator: str) -> _Given:
+    from collavo.datasets.evaluation import mme_results
+    from collavo.datasets.evaluation.matching import Matching, match
+    from collavo.datasets.evaluation.predictions import read_predictions
+    from collavo.datasets.registration.catalog import samples_of
+    from collavo.datasets.registration.roots import named_root, root
+
+    if evaluator == "mme" and mme_results.result_files(args.predictions):
+        samples, answers = mme_results.read_results(args.predictions)
+        logger.info("the official result files hold their own labels: no dataset root is read")
+        return _Given(samples, Matching(answers), "the official result files", False)
+    if named_root() is None and not args.miniature:
+        raise ConfigError(
+            "score needs the dataset: set DATASETS.ROOT (--overrides DATASETS.ROOT /data) or the "
+            "environment variable DATASET2; --miniature scores against the built-in miniature"
+        )
+    predictions = read_predictions(args.predictions)
+    place = root()
+    samples = samples_of(args.dataset)
+    matching = match(samples, predictions)
+    if not matching.complete:
+        report = _report(matching)
+        if not args.partial:
+            raise DataError(
+                f"{args.predictions} does not answer {args.dataset} exactly once each:\n{report}\n"
+                "--partial scores what fits"
+            )
+        logger.warning("scoring a part only (--partial):\n%s", report)
+    if not matching.answers:
+        raise DataError(f"{args.predictions} answers no question of {args.dataset}")
+    return _Given(samples, matching, f"{place.path} (from {place.source})", place.miniature)
+
+
+def _report(matching: Matching) -> str:
+    lines = []
+    for what, ids in (
+        ("unknown", matching.unknown),
+        ("missing", matching.missing),
+        ("doubled", matching.doubled),
+    ):
+        if ids:
+            more = f"\n  ... and {len(ids) - SHOWN} more" if len(ids) > SHOWN else ""
+            listed = "".join(f"\n  {_printable(i)}" for i in ids[:SHOWN])
+            lines.append(f"{len(ids)} {what}:{listed}{more}")
+    return "\n".join(lines)
+
+
+def _printable(text: str) -> str:
+    """Shortens a text and escapes what terminals and files cannot hold."""
+    text = text if len(text) <= 200 else text[:197] + "..."
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _report_of(
+    args: argparse.Namespace, metadata: Mapping[str, Any], given: _Given, evaluation: Evaluation
+) -> Report:
+    from collavo.results.report import Counts, Flags, Report
+
+    found = given.matching
+    tables = list(evaluation.tables)
+    parsers = evaluation.scores.get("parsers", {})
+    if parsers:
+        tables.append(_parser_table(parsers))
+    return Report(
+        dataset=args.dataset,
+        counts=Counts(given.expected, len(given.answers), given.expected - len(given.answers)),
+        flags=Flags(miniature=given.miniature, subset=bool(found.missing)),
+        evaluation=evaluation,
+        tables=tables,
+        published=list(metadata.get("published", ())),
+        parser=args.parser,
+        about={
+            "predictions": str(args.predictions),
+            "root": given.root,
+            "unknown": len(found.unknown),
+            "missing": len(found.missing),
+            "doubled": len(found.doubled),
+        },
+    )
+
+
+def _parser_table(parsers: Mapping[str, Mapping[str, float]]) -> Table:
+    from collavo.datasets.evaluation.base import Table
+
+    columns = list(next(iter(parsers.values())))
+    rows = [[name, *(figures[c] for c in columns)] for name, figures in parsers.items()]
+    return Table("The same answers, read by each rule", ("parser", *columns), rows)
+
+
+def _per_sample(samples: Sequence[Sample], evaluation: Evaluation) -> list[dict[str, Any]]:
+    return [
+        {
+            "sample_id": sample.sample_id,
+            "question_id": sample.question_id,
+            "category": sample.category,
+            "question": sample.question,
+            **asdict(evaluation.per_sample[sample.sample_id]),
+        }
+        for sample in samples
+    ]
+
+
+def _write(path: Path, result: Mapping[str, Any]) -> None:
+    from collavo.results.files import plain, write_text
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, json.dumps(plain(result), indent=1) + "\n")
+    except OSError as error:
+        raise UserError(f"cannot write --output {path}: {error}; choose another file") from error
