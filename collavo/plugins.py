@@ -12,6 +12,7 @@ import importlib.util
 import logging
 import re
 import sys
+import sysconfig
 import traceback
 from collections.abc import Callable
 from importlib.metadata import entry_points
@@ -19,6 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from collavo.config.paths import PACKAGE
 from collavo.errors import MissingFileError, UserError
 
 logger = logging.getLogger(__name__)
@@ -26,6 +28,10 @@ logger = logging.getLogger(__name__)
 GROUP = "collavo.plugins"
 
 _NOT_PLUGINS = ("__init__", "setup", "conftest")
+
+_OURS = ("<frozen", str(PACKAGE), importlib.__path__[0])
+_LIBRARIES = tuple(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
+"""Where code lies that is no plug-in; installed plug-ins lie among the libraries."""
 
 _loaded: dict[str, list[str]] = {}
 
@@ -153,23 +159,22 @@ def _unique(folder: Path) -> str:
 
 
 def _guard(what: str, load: Callable[[], Any]) -> Any:
-    """Calls `load`; any error of the user's code becomes one that names its file and line."""
+    """Calls `load`; any error of the user's code becomes one that names its file and line.
+
+    The line is the plug-in's own, also where it was our code or a library that raised.
+    """
     try:
         return load()
     except UserError:
         raise
     except Exception as error:  # whatever a user's module raises
-        frames = [
-            f
-            for f in traceback.extract_tb(error.__traceback__)
-            if "importlib" not in f.filename and f.filename != __file__
-        ]
+        frames = traceback.extract_tb(error.__traceback__)
+        theirs = [f for f in frames if not f.filename.startswith(_OURS)]
+        theirs = [f for f in theirs if not f.filename.startswith(_LIBRARIES)] or theirs
         if isinstance(error, SyntaxError) and error.filename:
             where = f"{error.filename}, line {error.lineno}"
-        elif frames:
-            where = f"{frames[-1].filename}, line {frames[-1].lineno}"
         else:
-            where = what
+            where = f"{theirs[-1].filename}, line {theirs[-1].lineno}" if theirs else what
         raise PluginError(
             f"plug-in {what} failed at {where}: {type(error).__name__}: {error}"
         ) from error

@@ -32,7 +32,7 @@ _TOP = (
     ),
     Key("EVALUATOR", "", "The evaluator; empty: the dataset's own."),
     Key("PIPELINE", "", "The pipeline (or an alias of it); empty: the dataset's own."),
-    Key("RANDOM_SEED", 0, "Seeds sampling and training. (SEED is a benchmark's section.)", low=0),
+    Key("RANDOM_SEED", 0, "Seeds sampling and training; SEED is a benchmark's section.", low=0),
     Key("RESUME_FROM", "", "Checkpoint folder or hub id; comes before MODEL.WEIGHTS."),
     Key("SAVE_DIR", "results", "Folder of the results: <SAVE_DIR>/<dataset>/<fingerprint>."),
     Key("USER_DIR", "", "Your plug-ins: a folder, a .py file or an importable package."),

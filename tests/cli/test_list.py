@@ -1,0 +1,87 @@
+"""`list` names what is registered, quickly and without torch."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from collavo.cli.list import KINDS
+from collavo.cli.main import main
+from collavo.datasets.registration.catalog import DatasetCatalog, MetadataCatalog
+
+ALL = ("datasets", *KINDS)
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_every_kind_has_described_names(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", kind, "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert rows, f"no {kind} are registered"
+    assert [r["name"] for r in rows] == sorted(r["name"] for r in rows)
+    assert all(r["description"] for r in rows)
+    assert main(["list", kind]) == 0
+    table = capsys.readouterr().out
+    assert all(r["name"] in table for r in rows)
+
+
+def test_aliases_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["list", "pipelines", "--json"])
+    aliases = {r["name"]: r.get("aliases", []) for r in json.loads(capsys.readouterr().out)}
+    assert "CoLLaVOPOPEPipeline" in aliases["pope"]
+    assert "MMEPipeline" in aliases["mme"]
+
+
+def test_only_datasets_with_a_pipeline(capsys: pytest.CaptureFixture[str]) -> None:
+    DatasetCatalog.register("listed_set", list)
+    try:
+        main(["list", "datasets", "--json"])
+        assert "listed_set" not in capsys.readouterr().out
+        MetadataCatalog.get("listed_set").set(pipeline="pope", description="Listed.")
+        main(["list", "datasets", "--json"])
+        rows = json.loads(capsys.readouterr().out)
+        assert {"name": "listed_set", "description": "Listed."} in rows
+        assert {"pope_test", "mme"} <= {row["name"] for row in rows}
+    finally:
+        DatasetCatalog.remove("listed_set")
+        MetadataCatalog.remove("listed_set")
+
+
+def test_plugins_are_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from collavo.registry import PROJECTORS\n"
+        "@PROJECTORS.register('of_a_plugin')\nclass P:\n    'Projects.'\n"
+    )
+    assert main(["list", "projectors", "--json", "--user_dir", str(file)]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {"name": "of_a_plugin", "description": "Projects."} in rows
+    from collavo.registry import PROJECTORS
+
+    PROJECTORS.remove("of_a_plugin")
+
+
+def test_unknown_kind_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "model"]) == 2
+    assert "invalid choice: 'model' (choose from" in capsys.readouterr().err
+
+
+def test_list_is_quick_and_light(repository: Path) -> None:
+    code = (
+        "import sys; from collavo.cli.main import main; code = 0\n"
+        f"for kind in {ALL}: code |= main(['list', kind])\n"
+        "heavy = {'torch', 'transformers', 'pandas', 'datasets'} & set(sys.modules)\n"
+        "raise SystemExit(f'loaded {heavy}' if heavy else code)"
+    )
+    started = time.perf_counter()
+    out = subprocess.run(
+        [sys.executable, "-c", code], cwd=repository, capture_output=True, text=True
+    )
+    taken = time.perf_counter() - started
+    assert out.returncode == 0, out.stderr
+    # all nine kinds in one process; one alone takes under a second also on a busy machine
+    assert taken < 3, f"{taken:.2f} s"
