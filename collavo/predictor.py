@@ -1,0 +1,310 @@
+"""The Python way in: a model, its segmenter and a question about an image, in three lines."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+import torch
+from PIL import Image
+
+from collavo.config import get_cfg
+from collavo.datasets.mappers.image import open_image
+from collavo.datasets.mappers.vqa import ImageMapper
+from collavo.engine.plan import common_prefix
+from collavo.errors import DataError
+from collavo.modeling.architectures.base import Generation
+from collavo.modeling.crayon.draw import draw_crayon
+from collavo.modeling.crayon.prompt import get_mode, make_crayon_prompt
+from collavo.records import CrayonPrompt, ImageRef, Segments
+from collavo.registry import ARCHITECTURES, SEGMENTERS
+
+if TYPE_CHECKING:
+    from collavo.modeling.architectures.base import Architecture
+    from collavo.modeling.segmenters.base import Segmenter
+
+logger = logging.getLogger(__name__)
+
+ImageLike = str | os.PathLike[str] | bytes | Image.Image | np.ndarray | ImageRef
+"""A file, an encoded image, or pixels: uint8 (H, W), (H, W, 1), (H, W, 3) RGB or (H, W, 4) RGBA."""
+
+IMAGES_AT_ONCE = 8
+
+_PNG_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """An answer and all that led to it.
+
+    Args:
+        answer: The model's answer.
+        question: What was asked.
+        prompt: The whole prompt, as text.
+        crayon: The Crayon Prompt of the one image (B = 1), or None without one.
+        crayon_text: The sentence about the objects as the prompt has it, "" if it has none.
+        segments: The segments on the patch grid, or None without a segmenter.
+        class_names: The names of the segments' label ids.
+        image: The image.
+    """
+
+    answer: str
+    question: str
+    prompt: str
+    crayon: CrayonPrompt | None
+    crayon_text: str
+    segments: Segments | None
+    class_names: tuple[str, ...]
+    image: ImageRef
+
+    def draw(self) -> Image.Image:
+        """Returns the image with its crayon map and a legend; the image alone without segments."""
+        image = open_image(self.image)
+        if self.segments is None:
+            return image
+        return draw_crayon(image, self.segments, self.class_names)
+
+
+class Predictor:
+    """Answers questions about images.
+
+    Args:
+        cfg: The configuration, as `collavo.config.get_cfg` makes it; the defaults if None, and
+            with them the built-in tiny model.
+        architecture: A model to use instead of the configuration's.
+        segmenter: A segmenter to use instead of the configuration's.
+
+    Raises:
+        ConfigError: The configuration does not fit this machine.
+        MissingFileError: Weights are not there.
+        CheckpointError: Weights are not what they should be.
+    """
+
+    def __init__(
+        self,
+        cfg: Any = None,
+        architecture: Architecture | None = None,
+        segmenter: Segmenter | None = None,
+    ) -> None:
+        cfg = get_cfg() if cfg is None else cfg
+        self.cfg = cfg
+        self.architecture = architecture or ARCHITECTURES.get(cfg.MODEL.NAME).from_config(cfg)
+        self.architecture.eval()
+        self.mode = cfg.CRAYON.MODE if self.architecture.uses_crayon else "none"
+        self.segmenter = segmenter
+        if get_mode(self.mode) == get_mode("none"):
+            self.segmenter = None
+        elif segmenter is None:
+            device = next(self.architecture.parameters()).device
+            kind = SEGMENTERS.get(cfg.SEGMENTER.NAME)
+            self.segmenter = kind.from_config(cfg, grid=self.architecture.grid, device=device)
+        self.generation = _generation(cfg)
+        self._mapper = ImageMapper(self.architecture.image_size)
+        for part in (self.architecture, self.segmenter):
+            if getattr(part, "untrained", False):
+                logger.warning("%s is untrained: it shows the way, not the answers", _role(part))
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        weights: str | Path = "",
+        segmenter: str | Path = "",
+        conf_files: Sequence[str | Path] = (),
+        settings: Mapping[str, Any] | None = None,
+    ) -> Predictor:
+        """Loads a model and its segmenter.
+
+        Args:
+            weights: Folder or hub id of the model; empty for the built-in tiny one.
+            segmenter: Folder or hub id of the segmenter; empty for the model's own.
+            conf_files: Configuration files, such as "collavo_demo.yaml".
+            settings: Configuration keys, such as `{"LLM.BITS": 4}`; they win.
+        """
+        named = {"MODEL.WEIGHTS": str(weights), "SEGMENTER.WEIGHTS": str(segmenter)}
+        keys = {k: v for k, v in named.items() if v} | dict(settings or {})
+        return cls(get_cfg(conf_files, config_overrides=keys))
+
+    @overload
+    def __call__(self, image: ImageLike, question: str) -> Prediction: ...
+
+    @overload
+    def __call__(
+        self, image: Sequence[ImageLike], question: str | Sequence[str]
+    ) -> list[Prediction]: ...
+
+    @overload
+    def __call__(self, image: ImageLike, question: Sequence[str]) -> list[Prediction]: ...
+
+    def __call__(self, image: Any, question: Any) -> Prediction | list[Prediction]:
+        """Answers one question about one image, or several.
+
+        A list of images with one question, one image with a list of questions, or two lists of the
+        same length give a list of predictions. What depends on an image alone is computed once.
+
+        Args:
+            image: One image or a list of them.
+            question: One question or a list of them.
+
+        Returns:
+            A `Prediction`, or a list of them if either argument was a list.
+
+        Raises:
+            DataError: An image cannot be opened, or the lists differ in length.
+        """
+        asked = _paired(image, question)
+        images = list(dict.fromkeys(ref for ref, _ in asked))
+        found: dict[int, Prediction] = {}
+        for start in range(0, len(images), IMAGES_AT_ONCE):
+            part = images[start : start + IMAGES_AT_ONCE]
+            rows = [(i, part.index(r), q) for i, (r, q) in enumerate(asked) if r in part]
+            found |= self._predict(part, rows)
+        single = isinstance(question, str) and not isinstance(image, (list, tuple))
+        return found[0] if single else [found[i] for i in range(len(asked))]
+
+    @torch.inference_mode()
+    def _predict(
+        self, refs: Sequence[ImageRef], rows: Sequence[tuple[int, int, str]]
+    ) -> dict[int, Prediction]:
+        """Answers (number, index in `refs`, question) rows; returns predictions by number."""
+        arrays = np.stack([self._mapper(ref) for ref in refs])
+        pixels = torch.from_numpy(arrays).permute(0, 3, 1, 2).contiguous()
+        segments: list[Segments | None] = [None] * len(refs)
+        crayon = None
+        texts: list[str | None] = [None] * len(refs)
+        names: tuple[str, ...] = ()
+        if self.segmenter is not None:
+            names = self.segmenter.class_names
+            segments = list(self.segmenter.segment(pixels, refs))
+            crayon = make_crayon_prompt([s for s in segments if s], names, self.mode)
+            texts = list(crayon.text)
+        prompts = [self.architecture.render(q, texts[owner]) for _, owner, q in rows]
+        owners = [owner for _, owner, _ in rows]
+        answers = self._answers(pixels, crayon, prompts, owners)
+        found = {}
+        for (number, owner, question), prompt, answer in zip(rows, prompts, answers, strict=True):
+            found[number] = Prediction(
+                answer,
+                question,
+                prompt,
+                _of_rows(crayon, torch.tensor([owner])),
+                texts[owner] or "",
+                segments[owner],
+                names,
+                refs[owner],
+            )
+        return found
+
+    def _answers(
+        self,
+        pixels: torch.Tensor,
+        crayon: CrayonPrompt | None,
+        prompts: Sequence[str],
+        owners: Sequence[int],
+    ) -> list[str]:
+        model = self.architecture
+        maps = crayon if crayon is not None and crayon.semantic is not None else None
+        ids = [model.tokenize(prompt) for prompt in prompts]
+        if not model.supports_prefix:
+            index = torch.tensor(owners)
+            return model.generate(ids, pixels[index], _of_rows(maps, index), self.generation)
+        shared = [
+            common_prefix([row for row, o in zip(ids, owners, strict=True) if o == image])
+            for image in range(len(pixels))
+        ]
+        first = {owner: row for row, owner in zip(ids, owners, strict=True)}
+        prefixes = [first[image][:length] for image, length in enumerate(shared)]
+        suffixes = [row[shared[owner] :] for row, owner in zip(ids, owners, strict=True)]
+        contexts = model.encode(pixels, maps, prefixes)
+        return model.answer(contexts, suffixes, owners, self.generation)
+
+
+def image_ref(image: ImageLike, name: str = "") -> ImageRef:
+    """Returns where an image lies; pixels are encoded without loss.
+
+    Args:
+        image: A path, encoded bytes, a PIL image, or a uint8 array of pixels.
+        name: What messages call it.
+
+    Raises:
+        DataError: It is none of these.
+    """
+    if isinstance(image, ImageRef):
+        return image
+    if isinstance(image, (str, os.PathLike)):
+        return ImageRef(path=Path(image))
+    if isinstance(image, bytes):
+        return ImageRef(data=image, name=name)
+    if isinstance(image, np.ndarray):
+        channels = image.shape[2] if image.ndim == 3 else 1
+        if image.dtype != np.uint8 or image.ndim not in (2, 3) or channels not in (1, 3, 4):
+            raise DataError(
+                f"an image array is {image.dtype} {image.shape}; it has to be uint8 of shape "
+                "(H, W), (H, W, 1), (H, W, 3) or (H, W, 4), values 0 to 255"
+            )
+        image = Image.fromarray(image[..., 0] if image.ndim == 3 and channels == 1 else image)
+    if isinstance(image, Image.Image):
+        stream = io.BytesIO()
+        if image.mode in _PNG_MODES:
+            image.save(stream, format="PNG", exif=image.getexif(), compress_level=1)
+        else:
+            image.save(stream, format="TIFF", exif=image.getexif())
+        return ImageRef(data=stream.getvalue(), name=name or str(getattr(image, "filename", "")))
+    raise DataError(
+        f"an image is a path, bytes, a PIL image or a uint8 array, not a {type(image).__name__}"
+    )
+
+
+def _paired(image: Any, question: Any) -> list[tuple[ImageRef, str]]:
+    """The questions with their images, one for one."""
+    images = list(image) if isinstance(image, (list, tuple)) else None
+    questions = None if isinstance(question, str) else list(question)
+    if images is not None and questions is not None and len(images) != len(questions):
+        raise DataError(
+            f"{len(images)} images came with {len(questions)} questions; give as many of the one "
+            "as of the other, or a single one"
+        )
+    count = len(images) if images is not None else len(questions) if questions is not None else 1
+    if images is None:
+        refs = [image_ref(image)] * count
+    else:
+        refs = [image_ref(one, f"image {i}") for i, one in enumerate(images)]
+    texts = [question] * count if questions is None else questions
+    for text in texts:
+        if not isinstance(text, str):
+            raise DataError(f"a question is text, not a {type(text).__name__}")
+    return list(zip(refs, texts, strict=True))
+
+
+def _of_rows(crayon: CrayonPrompt | None, index: torch.Tensor) -> CrayonPrompt | None:
+    """The Crayon Prompt of a batch with these images of it."""
+    if crayon is None:
+        return None
+    semantic, number = (
+        None if table is None else table[index.to(table.device)]
+        for table in (crayon.semantic, crayon.number)
+    )
+    return CrayonPrompt(semantic, number, [crayon.text[i] for i in index.tolist()])
+
+
+def _generation(cfg: Any) -> Generation:
+    settings = cfg.GENERATION
+    return Generation(
+        num_beams=settings.NUM_BEAMS,
+        max_new_tokens=settings.MAX_NEW_TOKENS,
+        do_sample=settings.DO_SAMPLE,
+        temperature=settings.TEMPERATURE,
+        top_p=settings.TOP_P,
+        seed=cfg.RANDOM_SEED,
+        stop=settings.STOP,
+        length_penalty=settings.LENGTH_PENALTY,
+    )
+
+
+def _role(part: object) -> str:
+    return "the segmenter" if hasattr(part, "segment") else "the model"
