@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -19,6 +21,14 @@ INK: Color = (28, 30, 36)
 def page(color: Color = PAPER, size: tuple[int, int] = SIZE) -> Image.Image:
     """Makes an empty picture."""
     return Image.new("RGB", size, color)
+
+
+def save(image: Image.Image, path: Path) -> None:
+    """Writes a picture; JPEG at a quality that keeps colours and edges."""
+    if path.suffix == ".jpg":
+        image.save(path, quality=92, subsampling=0)
+    else:
+        image.save(path)
 
 
 def frame(image: Image.Image, box: Box, fill: Color | None, rim: Color, width: int = 4) -> None:

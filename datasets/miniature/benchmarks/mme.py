@@ -12,6 +12,7 @@ from pathlib import Path
 from PIL import Image
 
 from collavo.datasets.miniature.dice import Dice
+from collavo.datasets.miniature.drawing import save
 from collavo.datasets.miniature.figures import FIGURES
 from collavo.datasets.miniature.places import PLACES
 from collavo.datasets.miniature.scenes import EVALUATION_SEEDS, Scene, Thing, scene
@@ -68,8 +69,7 @@ def _save(base: Path, task: str, name: str, ending: str, image: Image.Image, pai
     texts = base / task / "questions_answers_YN" if task in NESTED else base / task
     for folder in (pictures, texts):
         folder.mkdir(parents=True, exist_ok=True)
-    options = {"quality": 92, "subsampling": 0} if ending == ".jpg" else {}
-    image.save(pictures / (name + ending), **options)
+    save(image, pictures / (name + ending))
     lines = (f"{q} {ENDING}\t{a}\n" for q, a in zip(pair, ("Yes", "No"), strict=True))
     (texts / f"{name}.txt").write_text("".join(lines), encoding="utf-8")
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from collavo.datasets.miniature.dice import Dice
+from collavo.datasets.miniature.drawing import save
 from collavo.datasets.miniature.scenes import EVALUATION_SEEDS, Scene, scene
 
 FIRST_SEED = EVALUATION_SEEDS[1]
@@ -30,7 +31,7 @@ def write(root: Path) -> list[tuple[str, Scene]]:
     folder = root / "coco2014" / "val2014"
     folder.mkdir(parents=True)
     for name, drawn in zip(names, scenes, strict=True):
-        drawn.image.save(folder / name, quality=92, subsampling=0)
+        save(drawn.image, folder / name)
     objects = {name: list(drawn.counts()) for name, drawn in zip(names, scenes, strict=True)}
     (root / "POPE").mkdir()
     for split in SPLITS:
