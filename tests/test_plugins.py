@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
@@ -194,3 +195,22 @@ def test_missing_plugin_is_named(tmp_path: Path, given: str, message: str) -> No
     (tmp_path / "empty").mkdir()
     with pytest.raises(MissingFileError, match=message):
         load_plugins(given.format(tmp=tmp_path))
+
+
+def test_examples_of_the_documentation(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (repository / "docs" / "plugins.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    row = re.search(r"`(\{\"question\".*?\})`", text)
+    assert len(blocks) == 2 and row is not None
+    (tmp_path / "questions.jsonl").write_text(row[1] + "\n")
+    for index, block in enumerate(blocks):
+        code = block.replace("/data/my_set", str(tmp_path)).replace("my_set", "plugin_set")
+        (tmp_path / f"part{index}.py").write_text(code.replace("my_pipeline", "plugin_pipeline"))
+    load_plugins(str(tmp_path))
+    (sample,) = samples_of("plugin_set")
+    assert (sample.sample_id, sample.answers) == ("plugin_set:1", ("yes",))
+    assert sample.image is not None and sample.image.path == tmp_path / "images" / "1.jpg"
+    pipeline = PIPELINES.get("plugin_pipeline")()
+    assert pipeline.parse("Yes, there is", sample) == "yes,"

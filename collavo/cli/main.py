@@ -147,11 +147,15 @@ def _overview() -> str:
 
 
 def _set_up_logging() -> None:
-    """Sends INFO of the main process and warnings of all to stderr; stdout holds results alone."""
-    main_process = int(os.environ.get("RANK", "0")) == 0
+    """Sends our INFO on the main process, and everyone's warnings, to stderr.
+
+    Stdout holds results alone.
+    """
     logging.basicConfig(
-        level=logging.INFO if main_process else logging.WARNING,
+        level=logging.WARNING,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         datefmt="%H:%M:%S",
         stream=sys.stderr,
     )
+    if int(os.environ.get("RANK", "0")) == 0:
+        logging.getLogger("collavo").setLevel(logging.INFO)
