@@ -34,6 +34,9 @@ logger = logging.getLogger(__name__)
 ImageLike = str | os.PathLike[str] | bytes | Image.Image | np.ndarray | ImageRef
 """A file, an encoded image, or pixels: uint8 (H, W), (H, W, 1), (H, W, 3) RGB or (H, W, 4) RGBA."""
 
+Images = list[Any] | tuple[Any, ...]
+"""A list of `ImageLike`."""
+
 IMAGES_AT_ONCE = 8
 
 _PNG_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
@@ -135,11 +138,11 @@ class Predictor:
 
     @overload
     def __call__(
-        self, image: Sequence[ImageLike], question: str | Sequence[str]
+        self, image: ImageLike | Images, question: list[str] | tuple[str, ...]
     ) -> list[Prediction]: ...
 
     @overload
-    def __call__(self, image: ImageLike, question: Sequence[str]) -> list[Prediction]: ...
+    def __call__(self, image: Images, question: str) -> list[Prediction]: ...
 
     def __call__(self, image: Any, question: Any) -> Prediction | list[Prediction]:
         """Answers one question about one image, or several.
@@ -262,18 +265,18 @@ def image_ref(image: ImageLike, name: str = "") -> ImageRef:
 
 def _paired(image: Any, question: Any) -> list[tuple[ImageRef, str]]:
     """The questions with their images, one for one."""
-    images = list(image) if isinstance(image, (list, tuple)) else None
+    several = isinstance(image, (list, tuple))
     questions = None if isinstance(question, str) else list(question)
-    if images is not None and questions is not None and len(images) != len(questions):
-        raise DataError(
-            f"{len(images)} images came with {len(questions)} questions; give as many of the one "
-            "as of the other, or a single one"
-        )
-    count = len(images) if images is not None else len(questions) if questions is not None else 1
-    if images is None:
-        refs = [image_ref(image)] * count
+    if several:
+        refs = [image_ref(one, f"image {i}") for i, one in enumerate(image)]
     else:
-        refs = [image_ref(one, f"image {i}") for i, one in enumerate(images)]
+        refs = [image_ref(image)] * (1 if questions is None else len(questions))
+    count = len(refs)
+    if questions is not None and len(questions) != count:
+        raise DataError(
+            f"{count} images came with {len(questions)} questions; give as many of the one as of "
+            "the other, or a single one"
+        )
     texts = [question] * count if questions is None else questions
     for text in texts:
         if not isinstance(text, str):

@@ -73,7 +73,7 @@ def write_segmenter(folder: Path, class_names: Sequence[str], seed: int = 0) -> 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = Mask2FormerForUniversalSegmentation(config)
-    model.eval().to(torch.float16).save_pretrained(folder)
+    model.eval().half().save_pretrained(folder)
     file = folder / "config.json"
     fields = json.loads(file.read_text(encoding="utf-8"))
     fields["collavo"] = {
