@@ -20,10 +20,8 @@ logger = logging.getLogger(__name__)
 Answer = tuple[str, dict[str, Any]]
 """A text, and what else is known of it."""
 
-Score = Callable[
-    [Sequence[Row], "Sequence[ImageContext]"],
-    list[Answer],
-]
+Score = Callable[[Sequence[Row], "Sequence[ImageContext]"], list[Answer]]
+"""Answers rows over encoded images without decoding."""
 
 
 class Asker:

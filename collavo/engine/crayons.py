@@ -90,6 +90,7 @@ class CrayonMaker:
                 known[row] = found
                 if self._cache:
                     self._cache.put(items[row].digest, found)
+                    known[row] = Segments(found.ids.cpu(), found.segments)  # as the kept ones
         return [found for found in known if found is not None]
 
     def _draw(self, item: Loaded, segments: Segments, names: Sequence[str]) -> None:

@@ -37,18 +37,19 @@ class Progress:
         board: The board.
         name: The run's name on the board.
         beat: Called at every sign of progress.
+        show: Told how many samples all processes of this launch have stored.
     """
 
     board: Board
     name: str
     beat: Callable[[], None] = field(default=lambda: None)
+    show: Callable[[int], None] = field(default=lambda stored: None)
 
     def moved(self, answered: int = 0) -> None:
         """Says that the process has moved on, with so many samples stored."""
         self.beat()
         self.board.add(f"{self.name}/life/{self.board.rank}", 1)
-        if answered:
-            self.board.add(f"{self.name}/stored", answered)
+        self.show(self.board.add(f"{self.name}/stored", answered))
 
     @property
     def stored(self) -> int:

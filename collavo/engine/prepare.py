@@ -31,12 +31,14 @@ class Row:
     Args:
         sample: The question.
         owner: Index of its image in the batch.
-        tokens: Token ids of the whole prompt.
+        prompt: The whole prompt.
+        tokens: Its token ids.
         prefix: How many of them its image's questions share.
     """
 
     sample: Sample
     owner: int
+    prompt: str
     tokens: tuple[int, ...]
     prefix: int
 
@@ -149,15 +151,16 @@ class Preparer:
         with self._stats.timed("tokens"):
             for owner, (item, text) in enumerate(zip(items, texts, strict=True)):
                 group = item.unit.group if share else item.pending
-                ids = {s.sample_id: self._tokens(s, text) for s in group}
-                shared = common_prefix(list(ids.values())) if share else 0
-                rows += [Row(s, owner, ids[s.sample_id], shared) for s in item.pending]
+                worded = {s.sample_id: self._worded(s, text) for s in group}
+                shared = common_prefix([ids for _, ids in worded.values()]) if share else 0
+                rows += [Row(s, owner, *worded[s.sample_id], shared) for s in item.pending]
         return rows
 
-    def _tokens(self, sample: Sample, text: str | None) -> tuple[int, ...]:
+    def _worded(self, sample: Sample, text: str | None) -> tuple[str, tuple[int, ...]]:
+        """Returns the prompt of a sample and its token ids."""
         prompt = self._architecture.render(self._pipeline.prompt(sample), text)
         tokens = self._architecture.tokenize(prompt)
         if sample.image is None:
             image = getattr(self._architecture, "image_token_id", None)
             tokens = [token for token in tokens if token != image]
-        return tuple(tokens)
+        return prompt, tuple(tokens)

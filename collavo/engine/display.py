@@ -1,0 +1,86 @@
+"""How far a run is: a bar with the time left on a terminal, a line in the log elsewhere."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from types import TracebackType
+
+logger = logging.getLogger(__name__)
+
+LOG_EVERY = 10.0
+
+
+class Display:
+    """Shows the progress of one dataset; does nothing outside the main process.
+
+    Args:
+        name: The dataset.
+        total: Samples to answer in this launch.
+        active: Whether to show anything.
+    """
+
+    def __init__(self, name: str, total: int, active: bool) -> None:
+        self._name, self._total, self._active = name, total, active
+        self._start = self._last = time.monotonic()
+        self._bar = None
+        if active and sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import (
+                BarColumn,
+                MofNCompleteColumn,
+                Progress,
+                TextColumn,
+                TimeElapsedColumn,
+                TimeRemainingColumn,
+            )
+
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                TextColumn("left"),
+                TimeRemainingColumn(),
+                console=Console(stderr=True),
+            )
+            self._task = self._bar.add_task(name, total=total)
+
+    def show(self, stored: int) -> None:
+        """Shows that so many samples are stored."""
+        if not self._active:
+            return
+        if self._bar is not None:
+            self._bar.update(self._task, completed=min(stored, self._total))
+            return
+        now = time.monotonic()
+        if now - self._last < LOG_EVERY or not stored:
+            return
+        self._last = now
+        left = (now - self._start) / stored * max(0, self._total - stored)
+        logger.info("%s: %d of %d, about %s left", self._name, stored, self._total, words(left))
+
+    def __enter__(self) -> Display:
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+
+def words(seconds: float) -> str:
+    """Words a duration: "42 s", "3 min 5 s", "2 h 10 min"."""
+    whole = int(seconds + 0.5)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -1,0 +1,192 @@
+"""After the last answer: checks that every id is there, scores, and writes the results."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from collavo.engine.fingerprint import image_label
+from collavo.engine.likelihood import auroc, yes_probability
+from collavo.engine.store import Stored, writing_failed
+from collavo.engine.tasks import Task
+from collavo.records import Sample
+from collavo.registry import EVALUATORS
+from collavo.results.files import write_lines, write_report
+from collavo.results.report import Counts, Flags, Report
+
+if TYPE_CHECKING:
+    from collavo.datasets.evaluation.base import Evaluation, Table
+    from collavo.modeling.architectures.base import Architecture
+
+
+class IncompleteError(RuntimeError):
+    """Samples have neither an answer nor an error: a fault of the engine, so there is no score."""
+
+
+def finish(
+    task: Task,
+    stored: Mapping[str, Stored],
+    architecture: Architecture,
+    folder: Path,
+    untrained: bool,
+    about: Mapping[str, Any],
+) -> Report:
+    """Scores a run and writes predictions.jsonl and the results files.
+
+    Args:
+        task: What was asked.
+        stored: What is on disk, by sample id.
+        architecture: The model, for the prompts.
+        folder: The run folder.
+        untrained: Whether weights were random.
+        about: Further facts for results.json.
+
+    Raises:
+        IncompleteError: A sample has neither answer nor error.
+        StoreError: The files cannot be written.
+    """
+    asked = {s.sample_id for s in task.samples}
+    missing = [i for i in asked if i not in stored]
+    if missing:
+        raise IncompleteError(
+            f"{len(missing)} of {len(asked)} samples were neither answered nor failed, so there is "
+            f"no score: {', '.join(sorted(missing)[:5])}. Start the run again to answer them"
+        )
+    answers = {i: s.answer for i, s in stored.items() if i in asked and s.answer is not None}
+    failures = [
+        (s.sample_id, stored[s.sample_id].error or "no answer")
+        for s in task.samples
+        if s.sample_id not in answers
+    ]
+    counts = Counts(len(asked), len(answers), len(failures))
+    flags = Flags(task.miniature, untrained, task.subset, bool(failures))
+    evaluation, tables, parser = None, [], ""
+    if answers and len(failures) <= task.cfg.EVAL.ALLOW_FAILURES:
+        evaluation, tables, parser = _evaluate(task, answers, stored)
+        about = {**about, **_likelihood(task.samples, evaluation, stored)}
+    published = task.metadata.get("published") or ()
+    report = Report(
+        task.name, counts, flags, evaluation, tables, failures, published, parser, about
+    )
+    try:
+        write_lines(
+            folder / "predictions.jsonl",
+            (
+                _prediction(task, s, stored[s.sample_id], architecture, evaluation)
+                for s in task.samples
+            ),
+        )
+        write_report(folder, report)
+    except OSError as error:
+        raise writing_failed(folder / "results.json", error) from error
+    return report
+
+
+def _evaluate(
+    task: Task, answers: Mapping[str, str], stored: Mapping[str, Stored]
+) -> tuple[Evaluation, list[Table], str]:
+    evaluator = EVALUATORS.get(task.evaluator)()
+    samples = [s for s in task.samples if s.sample_id in answers]
+    evaluation = evaluator.evaluate(samples, answers, task.metadata.as_dict())
+    texts = {}
+    for sample in samples:
+        record = stored[sample.sample_id]
+        texts[sample.sample_id] = record.crayon_text or str(record.extra.get("objects", ""))
+    tables = list(evaluation.tables)
+    if any(texts.values()):
+        tables += evaluator.analyse(samples, evaluation, texts)
+    return evaluation, tables, evaluator.parser
+
+
+def _prediction(
+    task: Task,
+    sample: Sample,
+    record: Stored,
+    architecture: Architecture,
+    evaluation: Evaluation | None,
+) -> dict[str, Any]:
+    """One line of predictions.jsonl: equal in every run of equal content."""
+    prompt = architecture.render(task.pipeline.prompt(sample), record.crayon_text or None)
+    judged = evaluation.per_sample.get(sample.sample_id) if evaluation is not None else None
+    row: dict[str, Any] = {
+        "sample_id": sample.sample_id,
+        "question_id": sample.question_id,
+        "image": image_label(sample.image),
+        "category": sample.category,
+        "question": sample.question,
+        "prompt": prompt,
+        "crayon_text": record.crayon_text,
+        "answer": record.answer,
+        "parsed": judged.parsed if judged is not None else None,
+        "reference": judged.reference if judged is not None else None,
+        "correct": judged.correct if judged is not None else None,
+    }
+    if record.error is not None:
+        row["error"] = record.error
+    return row
+
+
+def _likelihood(
+    samples: Sequence[Sample], evaluation: Evaluation, stored: Mapping[str, Stored]
+) -> dict[str, Any]:
+    """AUROC of P(yes) where answers were scored by likelihood."""
+    scores, labels = [], []
+    for sample in samples:
+        options = stored[sample.sample_id].extra.get("options")
+        probability = yes_probability(options) if options else None
+        judged = evaluation.per_sample.get(sample.sample_id)
+        if probability is not None and judged is not None and judged.reference in ("yes", "no"):
+            scores.append(probability)
+            labels.append(judged.reference == "yes")
+    if not scores:
+        return {}
+    return {"likelihood": {"auroc": auroc(scores, labels), "questions": len(scores)}}
+
+
+def memory_used(device: str) -> dict[str, float]:
+    """Peak memory of this process in bytes, on the host and on the GPU."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    used = {"peak_host": float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)}
+    if device.startswith("cuda"):
+        import torch
+
+        used["peak_gpu"] = float(torch.cuda.max_memory_allocated(device))
+    return used
+
+
+def timings(
+    wall: float, everyone: Sequence[Mapping[str, float]], answered: int, taken_up: int
+) -> dict[str, Any]:
+    """Sums what the processes report at their end.
+
+    Args:
+        wall: Seconds of this launch's loop.
+        everyone: The sums of each process.
+        answered: Samples that this launch stored.
+        taken_up: Samples that were on disk before.
+    """
+    sums: dict[str, float] = {}
+    for process in everyone:
+        for name, value in process.items():
+            sums[name] = sums.get(name, 0.0) + value
+    computed = sums.get("prefix_tokens", 0.0) + sums.get("suffix_tokens", 0.0)
+    unshared = sums.get("tokens_unshared", 0.0)
+    return {
+        "processes": len(everyone),
+        "seconds": round(wall, 3),
+        "answered_now": answered,
+        "taken_up": taken_up,
+        "samples_per_second": round(answered / wall, 3) if wall > 0 else None,
+        "seconds_by_part": {
+            k.removeprefix("seconds_"): round(v, 3)
+            for k, v in sorted(sums.items())
+            if k.startswith("seconds_")
+        },
+        "images": int(sums.get("images", 0)),
+        "prefill_tokens": int(computed),
+        "prefill_tokens_unshared": int(unshared),
+        "prefill_saved": round(unshared / computed, 2) if computed else None,
+    }

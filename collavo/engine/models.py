@@ -1,0 +1,142 @@
+"""Loads the model and the segmenter that a configuration names, once for all datasets of a run."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from collavo.engine.fingerprint import (
+    code_digest,
+    prompts_digest,
+    samples_digest,
+)
+from collavo.engine.tasks import Task
+from collavo.registry import ARCHITECTURES, MAPPERS, SEGMENTERS
+
+if TYPE_CHECKING:
+    from collavo.engine.images import Mapper
+    from collavo.modeling.architectures.base import Architecture, Generation
+    from collavo.modeling.segmenters.base import Segmenter
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A loaded model with what belongs to it.
+
+    Args:
+        architecture: The model.
+        segmenter: Its segmenter, None where no Crayon Prompt is wanted.
+        mapper: Turns images into pixels for it.
+        device: The torch device string.
+    """
+
+    architecture: Architecture
+    segmenter: Segmenter | None
+    mapper: Mapper
+    device: str
+
+    @property
+    def untrained(self) -> bool:
+        """Whether the model's or the segmenter's weights are random."""
+        parts = (self.architecture, self.segmenter)
+        return any(bool(getattr(part, "untrained", False)) for part in parts)
+
+
+class Models:
+    """Loads models and keeps the last one.
+
+    Args:
+        device: The torch device string.
+    """
+
+    def __init__(self, device: str) -> None:
+        self._device = device
+        self._key = ""
+        self._model: Model | None = None
+
+    def get(self, cfg: Any) -> Model:
+        """Returns the model of a configuration, loading it if the last one was another."""
+        key = repr(
+            (
+                [cfg[k] for k in ("MODEL", "LLM", "INPUT", "SEGMENTER", "CRAYON", "DEVICE")],
+                (cfg.RESUME_FROM, cfg.WEIGHT, cfg.GENERATION.STOP),
+            )
+        )
+        if self._model is None or key != self._key:
+            self._model = None  # frees the other one first
+            self._model, self._key = self._load(cfg), key
+        return self._model
+
+    def _load(self, cfg: Any) -> Model:
+        architecture: Any = ARCHITECTURES.get(cfg.MODEL.NAME)
+        model: Any = architecture.from_config(cfg, self._device).eval()
+        segmenter: Any = None
+        if model.uses_crayon and cfg.CRAYON.MODE != "none":
+            chosen: Any = SEGMENTERS.get(cfg.SEGMENTER.NAME)
+            segmenter = chosen.from_config(cfg, grid=model.grid, device=self._device)
+        mapper = MAPPERS.get(getattr(model, "mapper", "vqa"))(model.image_size)
+        loaded = Model(model, segmenter, mapper, self._device)
+        if loaded.untrained:
+            logger.warning("the weights are untrained: the answers mean nothing")
+        return loaded
+
+
+def generation_of(cfg: Any) -> Generation:
+    """Reads how to generate from a configuration."""
+    from collavo.modeling.architectures.base import Generation
+
+    g = cfg.GENERATION
+    return Generation(
+        num_beams=g.NUM_BEAMS,
+        max_new_tokens=g.MAX_NEW_TOKENS,
+        do_sample=g.DO_SAMPLE,
+        temperature=g.TEMPERATURE,
+        top_p=g.TOP_P,
+        seed=cfg.RANDOM_SEED,
+        stop=g.STOP,
+        length_penalty=g.LENGTH_PENALTY,
+    )
+
+
+def fingerprint_items(task: Task, model: Model) -> dict[str, Any]:
+    """Lists everything that could change an answer, apart from the images' content."""
+    cfg, architecture, pipeline = task.cfg, model.architecture, task.pipeline
+    prompts = (architecture.render(pipeline.prompt(s), None) for s in task.samples)
+    dtype = next((str(p.dtype) for p in architecture.parameters() if p.is_floating_point()), "")
+    segmenter = model.segmenter
+    return {
+        "dataset": {"name": task.name, "samples": samples_digest(task.samples)},
+        "prompts": {
+            "pipeline": type(pipeline).__name__,
+            "questions": prompts_digest(prompts),
+            "template": prompts_digest([architecture.render("question", "crayon text")]),
+        },
+        "model": {"name": cfg.MODEL.NAME, "weights": _fingerprint(architecture)},
+        "segmenter": {
+            "name": cfg.SEGMENTER.NAME if segmenter is not None else "none",
+            "weights": segmenter.fingerprint() if segmenter is not None else "none",
+        },
+        "precision": {
+            "bits": cfg.LLM.BITS,
+            "dtype": dtype,
+            "attention": cfg.LLM.ATTN,
+            "device": model.device.split(":")[0],
+        },
+        "image": {
+            "size": architecture.image_size,
+            "grid": list(architecture.grid),
+            "mapper": type(model.mapper).__name__,
+        },
+        "crayon": {"mode": cfg.CRAYON.MODE if segmenter is not None else "none"},
+        "generation": asdict(generation_of(cfg)),
+        "scoring": cfg.EVAL.SCORING,
+        "reuse": cfg.EVAL.REUSE,
+        "code": code_digest(architecture, pipeline, segmenter, model.mapper),
+    }
+
+
+def _fingerprint(architecture: Any) -> str:
+    return architecture.fingerprint()

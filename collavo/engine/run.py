@@ -1,0 +1,283 @@
+"""A whole run: datasets one after the other, each in its own folder, resumed where it stopped."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from collavo.config import dump
+from collavo.engine import fingerprint as fp
+from collavo.engine.accelerator import (
+    Processes,
+    Terminated,
+    Watchdog,
+    start_processes,
+    stop_processes,
+    terminate_cleanly,
+)
+from collavo.engine.display import Display
+from collavo.engine.finish import finish, memory_used, timings
+from collavo.engine.markers import Markers, Suspects
+from collavo.engine.store import PARTS, STARTED, Store, Stored, writing_failed
+from collavo.engine.tasks import MakeConfig, Task, make_tasks
+from collavo.errors import EXIT_CRASH, EXIT_FAILED_SAMPLES, EXIT_INTERRUPTED, EXIT_OK, EXIT_VERIFY
+from collavo.results.report import Report, versions
+from collavo.results.table import print_report
+
+if TYPE_CHECKING:
+    from collavo.engine.models import Model
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A run folder that is ready.
+
+    Args:
+        store: Its files; the main process holds its lock.
+        launch: The number of this launch in it.
+        suspects: What earlier launches died of.
+    """
+
+    store: Store
+    launch: int
+    suspects: Suspects
+
+
+def run_eval(make_cfg: MakeConfig) -> int:
+    """Evaluates on all datasets of DATASETS.TEST and returns the exit code.
+
+    Args:
+        make_cfg: Builds the configuration for a benchmark.
+    """
+    tasks = make_tasks(make_cfg)
+    cfg = tasks[0].cfg
+    if not cfg.EVAL.DRY_RUN:
+        for task in tasks:
+            check_writable(_parent(task))
+    if cfg.EVAL.DRY_RUN and not cfg.LLM.LOAD_LLM:
+        from collavo.engine.dry_run import plan_only
+
+        return plan_only(tasks)
+    processes = start_processes(cfg.DEVICE, cfg.RANDOM_SEED, cfg.EVAL.TIMEOUT)
+    from collavo.engine.models import Models
+
+    models = Models(processes.device)
+    codes = []
+    try:
+        with terminate_cleanly():
+            for task in tasks:
+                model = models.get(task.cfg)
+                if cfg.EVAL.DRY_RUN:
+                    from collavo.engine.dry_run import dry_run
+
+                    codes.append(dry_run(task, model, processes))
+                else:
+                    codes.append(run_task(task, model, processes, len(tasks)))
+    finally:
+        stop_processes(processes)
+    return max(codes)
+
+
+def run_task(task: Task, model: Model, processes: Processes, datasets: int = 1) -> int:
+    """Evaluates on one dataset and returns the exit code (0 in other than the main process)."""
+    opened = _open(task, model, processes, datasets)
+    watchdog = Watchdog(float(task.cfg.EVAL.TIMEOUT))
+    try:
+        start = time.monotonic()
+        stored = opened.store.read()
+        answered = _loop(task, model, processes, opened, stored, watchdog)
+        if not processes.is_main:
+            return EXIT_OK
+        everyone = _wait_for_others(task, processes)
+        watchdog.stop()
+        sums = timings(time.monotonic() - start, everyone, answered(), len(stored))
+        return _score(task, model, opened, sums, everyone)
+    except KeyboardInterrupt as stop:
+        if processes.is_main and not (processes.launched and isinstance(stop, Terminated)):
+            write_exit_code(opened.store.folder, EXIT_INTERRUPTED)
+        raise
+    finally:
+        watchdog.stop()
+        opened.store.lock.release()
+
+
+def _open(task: Task, model: Model, processes: Processes, datasets: int) -> Opened:
+    """Opens the run folder in the main process and tells the others where it is."""
+    note = f"{task.number}/launch"
+    if not processes.is_main:
+        told = processes.board.wait(note)
+        return Opened(Store(Path(told["folder"])), told["launch"], Suspects(**told["suspects"]))
+    from collavo.engine.models import fingerprint_items
+
+    items = fingerprint_items(task, model)
+    folder = run_folder(task, items, datasets)
+    store = Store(folder)
+    store.lock.acquire()
+    try:
+        if task.cfg.EVAL.FRESH:
+            store.clear()
+        fp.check_folder(folder, items)
+        store.repair()
+        launch = store.next_launch()
+        suspects = Suspects.read(folder, launch)
+        fp.write_items(folder, items)
+        (folder / "config.yaml").write_text(dump(task.cfg), encoding="utf-8")
+        write_exit_code(folder, EXIT_CRASH)  # what stands there if this launch is killed
+    except OSError as error:
+        store.lock.release()
+        raise writing_failed(folder, error) from error
+    except BaseException:
+        store.lock.release()
+        raise
+    logger.info("%s: results go to %s", task.name, folder)
+    processes.board.put(
+        note, {"folder": str(folder), "launch": launch, "suspects": suspects.note()}
+    )
+    return Opened(store, launch, suspects)
+
+
+def _loop(
+    task: Task,
+    model: Model,
+    processes: Processes,
+    opened: Opened,
+    stored: Mapping[str, Stored],
+    watchdog: Watchdog,
+) -> Any:
+    """Answers this process's share; returns what tells how many samples were stored by all."""
+    from collavo.engine.assemble import assemble
+    from collavo.engine.evaluate import DoneFilter, Progress, evaluate, storing
+
+    done = DoneFilter(stored)
+    rank = processes.rank
+    part = opened.store.appender(PARTS, opened.launch, rank)
+    markers = Markers(opened.store.appender(STARTED, opened.launch, rank, durable=False))
+    progress = Progress(processes.board, str(task.number), watchdog.beat)
+    if processes.is_main and len(done):
+        logger.info("%s: %d answers are on disk already", task.name, len(done))
+    watchdog.beat()
+    try:
+        with Display(task.name, len(task.samples) - len(done), processes.is_main) as display:
+            watching = replace(progress, show=display.show)
+            emit = storing(part, watching)
+            work = assemble(task, model, opened.store.folder, done, emit, processes.world)
+            try:
+                evaluate(work.units, opened.suspects, work.loader, work.answerer, markers, watching)
+            finally:
+                work.crayons.close()
+    finally:
+        markers.release()
+        part.close()
+    sums = {**work.stats.sums, **memory_used(model.device)}
+    processes.board.put(f"{task.number}/end/{rank}", sums)
+    return lambda: progress.stored
+
+
+def _wait_for_others(task: Task, processes: Processes) -> list[dict[str, float]]:
+    from collavo.engine.evaluate import Progress, wait_for_others
+
+    progress = Progress(processes.board, str(task.number))
+    return wait_for_others(progress, float(task.cfg.EVAL.TIMEOUT))
+
+
+def _score(
+    task: Task,
+    model: Model,
+    opened: Opened,
+    sums: dict[str, Any],
+    everyone: list[dict[str, float]],
+) -> int:
+    """Scores in the main process, writes and prints the results, and returns the exit code."""
+    folder = opened.store.folder
+    stored = opened.store.read()
+    verified: dict[str, Any] | None = None
+    if task.cfg.EVAL.VERIFY:
+        from collavo.engine.verify import verify
+
+        verified = verify(task, model, stored)
+    about = {
+        "verify": verified,
+        "timings": sums,
+        "memory": [
+            {k: v for k, v in process.items() if k.startswith("peak_")} for process in everyone
+        ],
+        "fingerprint": {
+            "name": folder.name,
+            "items": json.loads((folder / fp.FILE).read_text(encoding="utf-8")),
+        },
+        "versions": versions(),
+        "config": _tree(task.cfg),
+    }
+    report = finish(task, stored, model.architecture, folder, model.untrained, about)
+    print_report(report)
+    code = exit_code(report, task.cfg, verified)
+    write_exit_code(folder, code)
+    _say_where(folder, verified)
+    return code
+
+
+def exit_code(report: Report, cfg: Any, verified: Mapping[str, Any] | None) -> int:
+    """Returns 0 only where every sample was answered (or allowed to fail) and scored."""
+    if report.counts.failed > cfg.EVAL.ALLOW_FAILURES or report.evaluation is None:
+        return EXIT_FAILED_SAMPLES
+    if verified is not None and len(verified["flips"]) > cfg.EVAL.MAX_FLIPS:
+        return EXIT_VERIFY
+    return EXIT_OK
+
+
+def run_folder(task: Task, items: Mapping[str, Any], datasets: int) -> Path:
+    """Returns the folder of a run: EVAL.RUN_DIR, or `<SAVE_DIR>/<dataset>/<fingerprint>`."""
+    if task.cfg.EVAL.RUN_DIR:
+        given = Path(task.cfg.EVAL.RUN_DIR).expanduser()
+        return given / task.name if datasets > 1 else given
+    return _parent(task) / fp.fingerprint(items)
+
+
+def check_writable(folder: Path) -> None:
+    """Finds out before a model is loaded whether results can be written.
+
+    Raises:
+        StoreError: They cannot.
+    """
+    probe = folder / ".writable"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"")
+        probe.unlink(missing_ok=True)
+    except OSError as error:
+        raise writing_failed(folder, error) from error
+
+
+def write_exit_code(folder: Path, code: int) -> None:
+    """Leaves the exit code in the run folder, since `accelerate launch` turns each into 1."""
+    (folder / "exit_code").write_text(f"{code}\n", encoding="ascii")
+
+
+def _parent(task: Task) -> Path:
+    if task.cfg.EVAL.RUN_DIR:
+        return Path(task.cfg.EVAL.RUN_DIR).expanduser()
+    return Path(task.cfg.SAVE_DIR).expanduser() / task.name
+
+
+def _say_where(folder: Path, verified: Mapping[str, Any] | None) -> None:
+    if verified is not None:
+        print(f"verify: {verified['samples']} answered again, {len(verified['flips'])} differ")
+        for flip in verified["flips"]:
+            print(f"  {flip['sample_id']}: {flip['stored']!r}, alone {flip['alone']!r}")
+    print(f"results:  {folder / 'results.json'}")
+    if (folder / "pictures").is_dir():
+        print(f"pictures: {folder / 'pictures'}")
+
+
+def _tree(node: Any) -> Any:
+    """Turns a configuration into plain dictionaries."""
+    if isinstance(node, Mapping):
+        return {k: _tree(v) for k, v in node.items()}
+    return list(node) if isinstance(node, (list, tuple)) else node

@@ -1,0 +1,162 @@
+"""What a run has to do, found out and checked before anything heavy is loaded."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from collavo.datasets.registration import catalog
+from collavo.datasets.registration.roots import root, use_root
+from collavo.engine.plan import missing_images, select
+from collavo.errors import ConfigError, DataError, MissingFileError
+from collavo.pipeline.base import Pipeline
+from collavo.records import Sample
+from collavo.registry import ARCHITECTURES, EVALUATORS, PIPELINES, SEGMENTERS
+
+logger = logging.getLogger(__name__)
+
+MakeConfig = Callable[[str | None], Any]
+"""Builds the configuration for a benchmark (None for no benchmark's own settings)."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One dataset to evaluate on.
+
+    Args:
+        name: The dataset.
+        number: Its place in the run, from 0.
+        cfg: The configuration, with the benchmark's own settings.
+        samples: What is asked, in dataset order.
+        pipeline: Words the questions.
+        evaluator: The name of the evaluator.
+        metadata: The dataset's metadata.
+        miniature: Whether it is the built-in miniature.
+        subset: Whether only part of the dataset is asked.
+    """
+
+    name: str
+    number: int
+    cfg: Any
+    samples: Sequence[Sample]
+    pipeline: Pipeline
+    evaluator: str
+    metadata: Any
+    miniature: bool = False
+    subset: bool = False
+
+    @property
+    def batch_size(self) -> int:
+        """Questions in a decoding batch over all processes, 0 where only tokens limit it."""
+        if self.cfg.EVAL.BATCH_SIZE:
+            return int(self.cfg.EVAL.BATCH_SIZE)
+        block = self.metadata.get("config_block") or ""
+        return int(self.cfg[block].TEST.BATCH_SIZE_TOTAL) if block in self.cfg else 0
+
+
+def make_tasks(make_cfg: MakeConfig) -> list[Task]:
+    """Reads and checks everything that needs no model.
+
+    Args:
+        make_cfg: Builds configurations.
+
+    Raises:
+        ConfigError: DATASETS.TEST is empty, or a pipeline does not fit a dataset.
+        UnknownNameError: A dataset, pipeline, evaluator, model or segmenter that is not registered.
+        DataError: A dataset is broken or empty.
+        MissingFileError: Files of a dataset are missing.
+    """
+    cfg = make_cfg(None)
+    if cfg.EVAL.VERIFY and cfg.EVAL.SCORING != "generate":
+        raise ConfigError(
+            f"EVAL.VERIFY {cfg.EVAL.VERIFY} answers samples again by generating, but EVAL.SCORING "
+            f"is {cfg.EVAL.SCORING!r}: set EVAL.SCORING generate or EVAL.VERIFY 0"
+        )
+    names = dataset_names(cfg)
+    ARCHITECTURES.canonical(cfg.MODEL.NAME)
+    SEGMENTERS.canonical(cfg.SEGMENTER.NAME)
+    use_root(cfg.DATASETS.ROOT)
+    for name in names:  # all names before any file
+        catalog.metadata_of(name)
+    return [_make_task(name, number, make_cfg) for number, name in enumerate(names)]
+
+
+def dataset_names(cfg: Any) -> list[str]:
+    """Returns the datasets that DATASETS.TEST names, each once.
+
+    Raises:
+        ConfigError: It names none.
+    """
+    value = cfg.DATASETS.TEST
+    parts = value.split(",") if isinstance(value, str) else list(value)
+    names = list(dict.fromkeys(p.strip() for p in parts if p.strip()))
+    if not names:
+        known = ", ".join(catalog.dataset_names())
+        raise ConfigError(
+            "DATASETS.TEST is empty: name datasets, as in --overrides DATASETS.TEST pope_test. "
+            f"There are: {known}"
+        )
+    return names
+
+
+def _make_task(name: str, number: int, make_cfg: MakeConfig) -> Task:
+    metadata = catalog.metadata_of(name)
+    cfg = make_cfg(metadata.get("benchmark"))
+    pipeline = _pipeline(name, metadata, cfg)
+    evaluator = EVALUATORS.canonical(cfg.EVALUATOR or _needed(name, metadata, "evaluator_type"))
+    everything = catalog.samples_of(name)
+    samples = select(everything, cfg.EVAL.LIMIT, cfg.EVAL.SAMPLES)
+    if not samples:
+        raise DataError(f"dataset {name!r} has no samples")
+    _refuse_missing_images(name, samples, cfg.EVAL.ALLOW_FAILURES)
+    miniature = _is_built_in(name) and root().miniature
+    if miniature:
+        logger.warning(
+            "%s: no dataset root is set (DATASETS.ROOT), so this is the built-in miniature", name
+        )
+    subset = len(samples) < len(everything)
+    return Task(name, number, cfg, samples, pipeline, evaluator, metadata, miniature, subset)
+
+
+def _pipeline(name: str, metadata: Any, cfg: Any) -> Pipeline:
+    own = _needed(name, metadata, "pipeline")
+    chosen = PIPELINES.get(cfg.PIPELINE or own)(style=cfg.PROMPT.STYLE)
+    expected = metadata.get("answer_type")
+    if expected and chosen.answer_type != expected:
+        raise ConfigError(
+            f"PIPELINE {cfg.PIPELINE or own!r} asks for answers of the kind "
+            f"{chosen.answer_type!r}, but dataset {name!r} has {expected!r}: leave PIPELINE empty "
+            f"for the dataset's own ({own!r})"
+        )
+    return chosen
+
+
+def _needed(name: str, metadata: Any, key: str) -> str:
+    value = metadata.get(key)
+    if not value:
+        raise ConfigError(
+            f"dataset {name!r} names no {key}: register it with "
+            f'MetadataCatalog.get("{name}").set({key}=...)'
+        )
+    return str(value)
+
+
+def _refuse_missing_images(name: str, samples: Sequence[Sample], allowed: int) -> None:
+    missing = missing_images(samples)
+    if len(missing) > allowed:
+        paths = list(dict.fromkeys(str(s.image.path) for s in missing if s.image is not None))
+        shown = ", ".join(paths[:3])
+        raise MissingFileError(
+            f"dataset {name!r}: {len(paths)} image files of {len(missing)} samples are missing: "
+            f"{shown}{', ...' if len(paths) > 3 else ''}. Put them there, set DATASETS.ROOT to the "
+            "folder that holds the datasets, or accept that they fail with --allow-failures"
+        )
+
+
+def _is_built_in(name: str) -> bool:
+    """Whether the dataset is one of the project's own, and so follows the dataset root."""
+    loader = catalog.DatasetCatalog[name]
+    function = getattr(loader, "func", loader)
+    return str(getattr(function, "__module__", "")).startswith("collavo.")

@@ -1,0 +1,112 @@
+"""Writes a report: results.json, results.md and results.csv, whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from collavo.results.report import Report, flatten
+
+
+def write_report(folder: Path, report: Report) -> None:
+    """Writes the three files into the run folder."""
+    data = plain(report.as_dict())
+    write_text(folder / "results.json", json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+    write_text(folder / "results.md", markdown(report))
+    write_text(folder / "results.csv", comma_separated(report))
+
+
+def write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Writes JSON lines."""
+    text = io.StringIO()
+    for row in rows:
+        text.write(json.dumps(plain(row), ensure_ascii=False))
+        text.write("\n")
+    write_text(path, text.getvalue())
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a file under another name and moves it to its place, so that it is never seen half."""
+    temporary = path.with_name(path.name + ".new")
+    with open(temporary, "w", encoding="utf-8", newline="\n") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def plain(value: Any) -> Any:
+    """Turns mappings, sequences and numbers of any library into what JSON holds; NaN into None."""
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(v) for v in value]
+    if hasattr(value, "item") and not isinstance(value, (str, bytes)):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    return str(value)
+
+
+def markdown(report: Report) -> str:
+    """Words a report as Markdown."""
+    lines = [f"# {report.dataset}", ""]
+    lines += [f"> **{sentence}**" for sentence in report.flags.sentences()]
+    counts = report.counts
+    lines += ["", f"{counts.answered} of {counts.expected} answered, {counts.failed} failed.", ""]
+    if report.evaluation is not None:
+        units = report.evaluation.units
+        rows = [(k, v, units.get(k, "")) for k, v in report.evaluation.headline.items()]
+        lines += _table(("figure", "value", "unit"), rows)
+        lines += [f"- {note}" for note in report.evaluation.notes] + [""]
+    for table in report.tables:
+        lines += [f"## {table.title}", ""] + _table(table.columns, table.rows)
+    if report.evaluation is not None and report.published:
+        lines += ["## Published figures", ""]
+        columns = ("model", "metric", "published", "ours", "difference", "same", "source")
+        lines += _table(columns, [[row[c] for c in columns] for row in report.comparison()])
+    if report.failures:
+        lines += ["## Failed samples", ""]
+        lines += _table(("sample", "error"), report.failures)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def comma_separated(report: Report) -> str:
+    """Words the scores as CSV: metric, value, unit."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("metric", "value", "unit"))
+    if report.evaluation is not None:
+        rows = dict(flatten(report.evaluation.scores))
+        rows = {**{k: v for k, v in report.evaluation.headline.items()}, **rows}
+        for metric, value in rows.items():
+            writer.writerow((metric, plain(value), report.unit(metric)))
+    return text.getvalue()
+
+
+def cell(value: Any) -> str:
+    """Words one cell of a table: four decimals for fractions, two from 100 on."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.2f}" if abs(value) >= 100 else f"{value:.4f}"
+    return str(value)
+
+
+def _table(columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> list[str]:
+    columns = list(columns)
+    lines = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
+    for row in rows:
+        cells = [cell(v).replace("|", "\\|").replace("\n", " ") for v in row]
+        lines.append(f"| {' | '.join(cells)} |")
+    return [*lines, ""]

@@ -1,0 +1,193 @@
+"""The report of a run: scores, counts and flags as one object that JSON holds."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collavo.datasets.evaluation.base import Evaluation, Table
+
+PACKAGES = ("torch", "transformers", "accelerate", "bitsandbytes", "peft", "numpy", "pillow")
+
+
+@dataclass(frozen=True)
+class Flags:
+    """Why the figures of a run are not the benchmark's.
+
+    Args:
+        miniature: The dataset is the built-in miniature of it.
+        untrained: The model's (or segmenter's) weights are random.
+        subset: Only part of the dataset was asked.
+        failures: Some samples failed and were left out.
+    """
+
+    miniature: bool = False
+    untrained: bool = False
+    subset: bool = False
+    failures: bool = False
+
+    def sentences(self) -> list[str]:
+        """Words each flag for the reader."""
+        told = {
+            "miniature": "the built-in miniature of the dataset, not the benchmark itself",
+            "untrained": "untrained weights: the answers mean nothing",
+            "subset": "part of the dataset only: not a score of the benchmark",
+            "failures": "failed samples are left out of the scores",
+        }
+        return [f"{name}: {text}" for name, text in told.items() if getattr(self, name)]
+
+    @property
+    def comparable(self) -> bool:
+        """Whether the figures may stand beside published ones."""
+        return not (self.miniature or self.untrained or self.subset or self.failures)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many samples there are of each kind; `answered + failed` must be `expected`."""
+
+    expected: int
+    answered: int
+    failed: int
+
+    @property
+    def complete(self) -> bool:
+        """Whether every sample was answered or recorded as failed."""
+        return self.answered + self.failed == self.expected
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that is known of a finished run on one dataset.
+
+    Args:
+        dataset: Its name.
+        counts: Samples by outcome.
+        flags: Why the figures are not the benchmark's.
+        evaluation: The scores; None where too many samples failed.
+        tables: Further tables of the evaluator.
+        failures: (sample id, error) of each failed sample.
+        published: The dataset's published figures: model, metric, value, unit, source.
+        parser: The rule that read the answers.
+        about: Fingerprint, configuration, timings, memory and other facts of the run.
+    """
+
+    dataset: str
+    counts: Counts
+    flags: Flags
+    evaluation: Evaluation | None = None
+    tables: Sequence[Table] = ()
+    failures: Sequence[tuple[str, str]] = ()
+    published: Sequence[Mapping[str, Any]] = ()
+    parser: str = ""
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+    def comparison(self) -> list[dict[str, Any]]:
+        """Sets the published figures beside ours.
+
+        Returns:
+            Rows of model, metric, published, ours (None where we have no such figure), difference
+            (ours - published, None where the two are not of one kind), same (metric, unit and
+            parser are the same), source.
+        """
+        return [self._beside(row) for row in self.published]
+
+    def _beside(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        metric, value = str(row.get("metric", "")), row.get("value")
+        ours = self.figure(metric)
+        unit = self.unit(metric)
+        parser = row.get("parser", "")
+        same = ours is not None and (not parser or parser == self.parser)
+        if row.get("unit") and unit:
+            same = same and row["unit"] == unit
+        difference = None
+        if same and ours is not None and isinstance(value, (int, float)):
+            difference = ours - value
+        return {
+            "model": row.get("model", ""),
+            "metric": metric,
+            "published": value,
+            "ours": ours,
+            "difference": difference,
+            "same": same,
+            "source": row.get("source", ""),
+        }
+
+    def figure(self, metric: str) -> float | None:
+        """Finds one of our figures by its name, or by its path ("random.f1")."""
+        if self.evaluation is None:
+            return None
+        if metric in self.evaluation.headline:
+            return float(self.evaluation.headline[metric])
+        node: Any = self.evaluation.scores
+        for part in metric.split("."):
+            if not isinstance(node, Mapping) or part not in node:
+                return None
+            node = node[part]
+        return float(node) if isinstance(node, (int, float)) else None
+
+    def unit(self, metric: str) -> str:
+        """Returns the unit of a figure, "" where none is named."""
+        units = self.evaluation.units if self.evaluation is not None else {}
+        return units.get(metric) or units.get(metric.rsplit(".", 1)[-1], "")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns what results.json holds."""
+        scored = self.evaluation
+        return {
+            "dataset": self.dataset,
+            "headline": dict(scored.headline) if scored else None,
+            "units": dict(scored.units) if scored else {},
+            "scores": scored.scores if scored else None,
+            "counts": {
+                "expected": self.counts.expected,
+                "answered": self.counts.answered,
+                "failed": self.counts.failed,
+            },
+            "flags": {
+                "miniature": self.flags.miniature,
+                "untrained": self.flags.untrained,
+                "subset": self.flags.subset,
+                "failures": self.flags.failures,
+            },
+            "notes": list(scored.notes) if scored else [],
+            "failed": [{"sample_id": i, "error": e} for i, e in self.failures],
+            "parser": self.parser,
+            "published": self.comparison(),
+            "tables": [
+                {"title": t.title, "columns": list(t.columns), "rows": [list(r) for r in t.rows]}
+                for t in self.tables
+            ],
+            **self.about,
+        }
+
+
+def versions() -> dict[str, str]:
+    """Returns the versions of what took part, without importing it."""
+    found = {"python": platform.python_version(), "platform": platform.platform()}
+    for package in ("collavo", *PACKAGES):
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    if "collavo" not in found:
+        import collavo
+
+        found["collavo"] = collavo.__version__
+    return found
+
+
+def flatten(scores: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Lists nested scores as (path, figure)."""
+    rows: list[tuple[str, Any]] = []
+    for key, value in scores.items():
+        path = f"{prefix}.{key}" if prefix else str(key)
+        if isinstance(value, Mapping):
+            rows += flatten(value, path)
+        else:
+            rows.append((path, value))
+    return rows

@@ -1,0 +1,103 @@
+"""Prints a report on the terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from collavo.results.files import cell
+from collavo.results.report import Report
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+FAILURES_SHOWN = 10
+
+_WIDTH = 140  # where there is no terminal to ask
+
+
+def print_report(report: Report, console: Console | None = None) -> None:
+    """Prints figures, tables, published figures beside ours, flags and failures.
+
+    Args:
+        report: The report.
+        console: Where to; standard output by default.
+    """
+    from rich.console import Console
+
+    console = console or Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
+    flags = report.flags.sentences()
+    names = ", ".join(sentence.split(":")[0] for sentence in flags)
+    title = f"{report.dataset} [{names}]" if names else report.dataset
+    if report.evaluation is not None:
+        units = report.evaluation.units
+        rows = [(k, v, units.get(k, "")) for k, v in report.evaluation.headline.items()]
+        _print_table(console, title, ("figure", "value", "unit"), rows)
+    else:
+        console.print(f"{title}: no score", markup=False)
+    for table in report.tables:
+        _print_table(console, table.title, table.columns, table.rows)
+    if report.evaluation is not None and report.published:
+        _print_published(console, report)
+    for note in report.evaluation.notes if report.evaluation is not None else ():
+        console.print(f"note: {note}", markup=False)
+    for sentence in flags:
+        console.print(f"note: {sentence}", markup=False)
+    counts = report.counts
+    console.print(
+        f"{counts.answered} of {counts.expected} answered, {counts.failed} failed", markup=False
+    )
+    for sample_id, error in report.failures[:FAILURES_SHOWN]:
+        console.print(f"failed: {sample_id}: {error}", markup=False)
+    if len(report.failures) > FAILURES_SHOWN:
+        console.print(f"... and {len(report.failures) - FAILURES_SHOWN} more, see results.json")
+
+
+def _print_published(console: Console, report: Report) -> None:
+    """Published figures beside ours; without a difference where the two are not of one kind."""
+    rows = []
+    for row in report.comparison():
+        same = "yes" if row["same"] else ("not computed" if row["ours"] is None else "no")
+        difference = row["difference"] if report.flags.comparable else None
+        rows.append(
+            (
+                row["model"],
+                row["metric"],
+                row["published"],
+                row["ours"],
+                difference,
+                same if report.flags.comparable or same != "yes" else "not comparable",
+                row["source"],
+            )
+        )
+    columns = (
+        "model",
+        "figure",
+        "published",
+        "ours",
+        "difference",
+        "same metric, parser",
+        "source",
+    )
+    _print_table(console, "Published figures beside ours", columns, rows)
+
+
+def _print_table(
+    console: Console, title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]
+) -> None:
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    listed = [list(row) for row in rows]
+    table = Table(
+        title=escape(title), box=box.SIMPLE_HEAD, title_justify="left", title_style="bold"
+    )
+    for k, column in enumerate(columns):
+        numeric = all(isinstance(row[k], (int, float, type(None))) for row in listed)
+        table.add_column(escape(column), justify="right" if numeric else "left")
+    for row in listed:
+        table.add_row(*(escape(cell(value)) for value in row))
+    console.print(f"[bold]{escape(title)}[/bold]")
+    console.print(table)
