@@ -124,6 +124,16 @@ def scene(seed: int) -> Scene:
     raise AssertionError(f"seed {seed} gave no scene of {MIN_CLASSES} classes")
 
 
+def unlabelled(number: int, image: Image.Image) -> Scene:
+    """Wraps a picture that is no scene: nothing in it is labelled, all of it is void.
+
+    Args:
+        number: Takes the place of the seed, as the image's id.
+        image: The picture.
+    """
+    return Scene(number, "", image, np.zeros(image.size[::-1], np.int32), (), ())
+
+
 def _draw(seed: int, dice: Dice) -> Scene:
     place, (width, height) = dice.choice(PLACES), dice.choice(SIZES)
     backdrop = Backdrop(width, height, dice)

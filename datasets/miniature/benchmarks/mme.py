@@ -15,7 +15,13 @@ from collavo.datasets.miniature.dice import Dice
 from collavo.datasets.miniature.drawing import save
 from collavo.datasets.miniature.figures import FIGURES
 from collavo.datasets.miniature.places import PLACES
-from collavo.datasets.miniature.scenes import EVALUATION_SEEDS, Scene, Thing, scene
+from collavo.datasets.miniature.scenes import (
+    EVALUATION_SEEDS,
+    Scene,
+    Thing,
+    scene,
+    unlabelled,
+)
 from collavo.datasets.miniature.shapes.catalog import SHAPES
 
 FIRST_SEED = EVALUATION_SEEDS[10_001]
@@ -50,7 +56,9 @@ def write(root: Path) -> list[tuple[str, Scene]]:
     for index, (task, figures) in enumerate(FIGURES.items()):
         ending = ".jpg" if task in (*NESTED, "OCR") else ".png"
         for number, (image, pair) in enumerate(figures()):
-            _save(base, task, f"{index + 1:02d}{number + 1:02d}", ending, image, pair)
+            name = f"{index + 1:02d}{number + 1:02d}"
+            _save(base, task, name, ending, image, pair)
+            drawn.append((name + ending, unlabelled(int(name), image)))
     return drawn
 
 
