@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import difflib
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -34,9 +34,15 @@ class UnknownNameError(KeyError):
         return str(self.args[0])
 
 
-def unknown_name(kind: str, name: str, known: list[str]) -> UnknownNameError:
-    """Builds the error for an unknown name, with suggestions and the list of names."""
-    close = difflib.get_close_matches(name.lower(), [k.lower() for k in known], n=3, cutoff=0.6)
+def unknown_name(
+    kind: str, name: str, known: list[str], aliases: Iterable[str] = ()
+) -> UnknownNameError:
+    """Builds the error for an unknown name: the nearest names, else aliases, and all names."""
+    close: list[str] = []
+    for words in (known, aliases):
+        spelled = {word.lower(): word for word in words}
+        close = close or difflib.get_close_matches(name.lower(), spelled, n=3, cutoff=0.6)
+        close = [spelled.get(word, word) for word in close]
     hint = f" Did you mean: {', '.join(close)}?" if close else ""
     return UnknownNameError(f"Unknown {kind} {name!r}.{hint} Available: {', '.join(sorted(known))}")
 
@@ -153,7 +159,9 @@ class Registry(Generic[T]):
         for entry in scanned.values():
             if key in (a.lower() for a in entry.aliases):
                 return entry.name
-        raise unknown_name(self.kind, name, [e.name for e in self.entries()])
+        entries = self.entries()
+        aliases = [alias for e in entries for alias in e.aliases]
+        raise unknown_name(self.kind, name, [e.name for e in entries], aliases)
 
     def _refuse_taken(self, key: str, cls: Callable[..., Any]) -> None:
         """Raises if `key` belongs to anything but `cls` itself or an earlier load of it."""

@@ -55,6 +55,8 @@ def test_entry_holds_the_first_line(things: Registry) -> None:
     ("name", "message"),
     [
         ("red_thng", r"Unknown thing 'red_thng'. Did you mean: red_thing\? Available: red_thing$"),
+        ("VOREDTHING", r"Did you mean: red_thing"),
+        ("CoLLaVOThing", r"Unknown thing 'CoLLaVOThing'. Did you mean: CoLLaVORedThing\?"),
         ("blue", r"Unknown thing 'blue'\. Available: red_thing$"),
     ],
 )

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 
 import collavo
+from collavo.cli.exit_code import leave_exit_code
 from collavo.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, UserError
 from collavo.registry import UnknownNameError
 
@@ -32,6 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Args:
         argv: The words after the program's name; the process's own by default.
+
+    A command that has more to say when it fails does so itself, before it returns its code.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     _set_up_logging()
@@ -39,12 +42,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run(words)
     except (UserError, UnknownNameError) as error:
         print(f"error: {error}", file=sys.stderr)
-        return EXIT_USAGE
+        code = EXIT_USAGE
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        return EXIT_INTERRUPTED
+        code = EXIT_INTERRUPTED
     except SystemExit as stop:  # argparse, after it has printed help or its error
-        return stop.code if isinstance(stop.code, int) else EXIT_USAGE
+        code = stop.code if isinstance(stop.code, int) else EXIT_USAGE
+    leave_exit_code(code)
+    return code
 
 
 def _run(words: list[str]) -> int:

@@ -121,6 +121,18 @@ def test_errors_become_exit_codes(
     assert capsys.readouterr().err.startswith(said)
 
 
+@pytest.mark.parametrize(
+    "words", [["evl"], ["probe", "--limit", "x"], ["probe", "--overrides", "A"]]
+)
+def test_failure_leaves_its_code_for_the_launcher(
+    command: SimpleNamespace, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLLAVO_EXIT_CODE_FILE", str(tmp_path / "code"))
+    monkeypatch.setenv("RANK", "1")
+    assert cli.main(words) == 2
+    assert (tmp_path / "code").read_text() == "2\n"
+
+
 def test_code_of_the_command_is_returned(command: SimpleNamespace) -> None:
     command.code = 3
     assert cli.main(["probe"]) == 3
