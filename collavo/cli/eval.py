@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import logging
-import os
 import sys
-import traceback
-from pathlib import Path
 from typing import Any
 
+from collavo.cli.exit_code import leave_exit_code, speaks_here
 from collavo.config import get_cfg
+from collavo.engine.board import EngineError
 from collavo.errors import EXIT_CRASH, EXIT_INTERRUPTED, EXIT_USAGE, UserError
 from collavo.registry import UnknownNameError
-
-logger = logging.getLogger(__name__)
 
 _OPTIONS = {
     "limit": "EVAL.LIMIT",
@@ -52,29 +48,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Runs the command and returns its exit code.
 
-    The code also goes to the file that COLLAVO_EXIT_CODE_FILE names, since a launcher turns every
-    failure into 1. A process that is killed leaves none there.
+    The code is left for the launcher's caller too. A process that is killed leaves none.
     """
     from collavo.engine.accelerator import Terminated, launched
+    from collavo.engine.store import StoreError
 
     try:
         code = _run(args)
     except (UserError, UnknownNameError) as error:
-        if os.environ.get("RANK", "0") == "0" or not getattr(error, "everywhere", False):
+        if speaks_here() or isinstance(error, StoreError):
             print(f"error: {error}", file=sys.stderr)
         code = EXIT_USAGE
     except KeyboardInterrupt as stop:
-        print("interrupted; what is finished is kept, the same command goes on", file=sys.stderr)
-        if isinstance(stop, Terminated) and launched():
-            return EXIT_INTERRUPTED  # perhaps another process died, so this is no verdict
+        if speaks_here():
+            print("interrupted; what is finished is kept, the same command goes on", file=sys.stderr)
         code = EXIT_INTERRUPTED
-    except RuntimeError as error:
-        if type(error).__module__.startswith("collavo."):
-            print(f"error: {error}", file=sys.stderr)
-        else:
-            traceback.print_exc()
+        if isinstance(stop, Terminated) and launched():
+            return code  # perhaps because another process died: that is no verdict of ours
+    except EngineError as error:
+        print(f"error: {error}", file=sys.stderr)
         code = EXIT_CRASH
-    _leave(code)
+    leave_exit_code(code)
     return code
 
 
@@ -91,13 +85,3 @@ def _run(args: argparse.Namespace) -> int:
     from collavo.engine.run import run_eval
 
     return run_eval(make_cfg)
-
-
-def _leave(code: int) -> None:
-    """Writes the exit code where `bash run` looks for it; 0 is the main process's to say."""
-    path = os.environ.get("COLLAVO_EXIT_CODE_FILE", "")
-    if path and (code or os.environ.get("RANK", "0") == "0"):
-        try:
-            Path(path).write_text(f"{code}\n", encoding="ascii")
-        except OSError as error:
-            logger.warning("cannot write the exit code to %s: %s", path, error)

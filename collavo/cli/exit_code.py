@@ -1,4 +1,4 @@
-"""Leaves the exit code in a file, since `accelerate launch` turns every failure into 1."""
+"""Tells a launcher's caller the exit code, which `accelerate launch` turns into 1."""
 
 from __future__ import annotations
 
@@ -8,15 +8,32 @@ from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
+VARIABLE = "COLLAVO_EXIT_CODE_FILE"
+"""Names the file; `bash run` reads it, and starts anew where a process died without a word."""
+
 
 def leave_exit_code(code: int) -> None:
-    """Writes the code to the file that COLLAVO_EXIT_CODE_FILE names, where `bash run` reads it.
+    """Writes the exit code into the file that `VARIABLE` names, if it names one.
 
-    Any process may say that it failed; that all is well is the main process's to say.
+    That all went well is for the main process to say; a fault may be any process's.
+
+    Args:
+        code: The exit code of this process.
     """
-    path = os.environ.get("COLLAVO_EXIT_CODE_FILE", "")
-    if path and (code or os.environ.get("RANK", "0") == "0"):
-        try:
-            Path(path).write_text(f"{code}\n", encoding="ascii")
-        except OSError as error:
-            logger.warning("cannot write the exit code to %s: %s", path, error)
+    path = os.environ.get(VARIABLE, "")
+    if not path or (code == 0 and not is_main_process()):
+        return
+    try:
+        Path(path).write_text(f"{code}\n", encoding="ascii")
+    except OSError as error:
+        logger.warning("cannot write the exit code to %s: %s", path, error)
+
+
+def is_main_process() -> bool:
+    """Whether this is the first process of a launch, or the only one."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def speaks_here() -> bool:
+    """Whether this is the first process on its machine: errors that all meet are its to print."""
+    return os.environ.get("LOCAL_RANK", "0") == "0"

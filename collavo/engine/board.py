@@ -11,7 +11,11 @@ from typing import Any
 POLL_SECONDS = 0.05
 
 
-class LostProcessError(RuntimeError):
+class EngineError(RuntimeError):
+    """A run that cannot go on, though nothing that the user gave is wrong."""
+
+
+class LostProcessError(EngineError):
     """Another process of the launch does not move any more."""
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import torch
 
 from collavo.engine.asking import Answer, Asker
-from collavo.engine.board import LostProcessError
+from collavo.engine.board import EngineError
 from collavo.engine.images import Loaded, describe
 from collavo.engine.limits import free_cached_memory, halves, is_fatal, is_out_of_memory
 from collavo.engine.prepare import Batch, Preparer, Row
@@ -26,7 +26,7 @@ UNSHARED_ROWS = 8
 """Questions in a batch where nothing is shared and no batch size is given."""
 
 
-class HopelessError(RuntimeError):
+class HopelessError(EngineError):
     """Nothing that was computed so far could be computed."""
 
 
@@ -120,7 +120,7 @@ class Answerer:
                 self._asker.ask(batch, lambda answers: self._take(batch, answers))
         except DataError as error:
             return error
-        except (UserError, HopelessError, LostProcessError):
+        except (UserError, EngineError):
             raise
         except Exception as error:  # whatever a model may raise: the batch is tried in parts
             if is_fatal(error):

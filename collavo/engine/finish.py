@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from collavo.engine.board import EngineError
 from collavo.engine.fingerprint import image_label
 from collavo.engine.likelihood import auroc, yes_probability
 from collavo.engine.store import Stored, writing_failed
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collavo.modeling.architectures.base import Architecture
 
 
-class IncompleteError(RuntimeError):
+class IncompleteError(EngineError):
     """Samples have neither an answer nor an error: a fault of the engine, so there is no score."""
 
 
