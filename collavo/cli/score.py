@@ -171,7 +171,9 @@ def _parser_table(parsers: Mapping[str, Mapping[str, float]]) -> Table:
     from collavo.datasets.evaluation.base import Table
 
     columns = list(next(iter(parsers.values())))
-    rows = [[name, *(figures[c] for c in columns)] for name, figures in parsers.items()]
+    rows: list[list[str | float | int | None]] = [
+        [name, *(figures[c] for c in columns)] for name, figures in parsers.items()
+    ]
     return Table("The same answers, read by each rule", ("parser", *columns), rows)
 
 

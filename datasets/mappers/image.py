@@ -18,11 +18,13 @@ logger = logging.getLogger(__name__)
 MAX_PIXELS = 89_478_485
 """Larger images are refused as decompression bombs (Pillow's own limit: 1/4 GiB of RGB)."""
 
-FORMATS = ("JPEG", "MPO", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
 """Formats that are tried. Others of Pillow's run outside programs (EPS) or are no photographs."""
 
-_BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError)
-_BROKEN += (OverflowError, MemoryError, struct.error, zlib.error)
+_BROKEN = (
+    *(OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError),
+    *(OverflowError, MemoryError, struct.error, zlib.error),
+)
 _BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 
 

@@ -130,7 +130,7 @@ def _parse(text: str, path: Path, line: int | None = None) -> Any:
         return json.loads(text, strict=False)
     except json.JSONDecodeError as error:
         number = error.lineno if line is None else line
-        at_end = error.pos >= len(text.rstrip())
+        at_end = error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated")
         what = "the text ends too early" if at_end else f"{error.msg} at column {error.colno}"
         near = "" if at_end else f", near {text[max(0, error.pos - 10) : error.pos + 20]!r}"
         nul = "; it holds NUL bytes, as a broken download does" if "\0" in text else ""
