@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from math import prod
 from pathlib import Path
 
@@ -37,6 +39,14 @@ def test_the_golden_checkpoint_has_these_tensors(golden: Path) -> None:
     with safe_open(folder / "model.safetensors", "pt") as file:
         found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}
     assert found == published_shapes(config, rank=16)
+
+
+def test_counting_loads_no_torch() -> None:
+    code = (
+        "import sys; from collavo.modeling.architectures.memory import weight_bytes\n"
+        "raise SystemExit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_a_field_that_lacks_is_named() -> None:
