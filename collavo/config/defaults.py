@@ -183,7 +183,7 @@ _MODEL = (
         "Number format; auto: fp32 on the CPU, bf16 on CUDA.",
         choices=("auto", "fp32", "bf16", "fp16"),
     ),
-    Key("LLM.LOAD_LLM", True, "False loads no model: the same as EVAL.DRY_RUN True."),
+    Key("LLM.LOAD_LLM", True, "False loads no model: a dry run without one."),
     Key("MODEL.NAME", "collavo", "The architecture; see `list models`."),
     Key("MODEL.REVISION", "", "Revision of a hub id in MODEL.WEIGHTS or RESUME_FROM."),
     Key("MODEL.WEIGHTS", "", "Checkpoint folder or hub id; empty: the built-in tiny model."),

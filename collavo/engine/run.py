@@ -28,6 +28,7 @@ from collavo.engine.tasks import MakeConfig, Task, make_tasks
 from collavo.errors import EXIT_CRASH, EXIT_FAILED_SAMPLES, EXIT_INTERRUPTED, EXIT_OK, EXIT_VERIFY
 from collavo.results.report import Report, versions
 from collavo.results.table import print_report
+from collavo.results.tracking import require_tracker, track
 
 if TYPE_CHECKING:
     from collavo.engine.models import Model
@@ -58,6 +59,8 @@ def run_eval(make_cfg: MakeConfig) -> int:
     """
     tasks = make_tasks(make_cfg)
     cfg = tasks[0].cfg
+    if cfg.WANDB:
+        require_tracker()
     if not cfg.EVAL.DRY_RUN:
         for task in tasks:
             check_writable(_parent(task))
@@ -219,6 +222,8 @@ def _score(
     print_report(report)
     code = exit_code(report, task.cfg, verified)
     write_exit_code(folder, code)
+    if task.cfg.WANDB:
+        track(report, folder)
     _say_where(folder, verified)
     return code
 
