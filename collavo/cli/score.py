@@ -120,6 +120,8 @@ def _given(args: argparse.Namespace, evaluator: str) -> _Given:
 
 
 def _report(matching: Matching) -> str:
+    from collavo.datasets.evaluation.matching import DIFFERS
+
     lines = []
     for what, ids in (
         ("unknown", matching.unknown),
@@ -130,6 +132,8 @@ def _report(matching: Matching) -> str:
             more = f"\n  ... and {len(ids) - SHOWN} more" if len(ids) > SHOWN else ""
             listed = "".join(f"\n  {_printable(i)}" for i in ids[:SHOWN])
             lines.append(f"{len(ids)} {what}:{listed}{more}")
+    if any(reason.endswith(DIFFERS) for reason in matching.unknown):
+        lines.append("The answers may be of another release of the dataset's files.")
     return "\n".join(lines)
 
 

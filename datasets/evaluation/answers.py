@@ -11,12 +11,18 @@ YES_OR_NO = "Please answer yes or no."
 KNOWN_SUFFIXES = (
     "Answer the question using a single word or phrase.",
     "Answer the question with a single word.",
+    "Answer the question using a single word.",
     "Answer with the option's letter from the given choices directly.",
     "请直接回答选项字母。",
     YES_OR_NO,
+    "Please answer yes or no",
+    "Please answer with yes or no.",
     "Answer yes or no.",
+    "Answer with yes or no.",
 )
 """Instructions that toolkits put behind a question (LLaVA docs/Evaluation.md, lmms-eval, MME)."""
+
+_FOLDED_SUFFIXES = tuple(suffix.casefold() for suffix in KNOWN_SUFFIXES)
 
 
 def without_suffix(text: str, suffixes: tuple[str, ...] = KNOWN_SUFFIXES) -> str:
@@ -40,4 +46,5 @@ def same_question(text: str) -> str:
 
 def loosely_same_question(text: str) -> str:
     """As `same_question`, also blind to case, HTML entities and Unicode's compatibility forms."""
-    return same_question(unicodedata.normalize("NFKC", html.unescape(text))).casefold()
+    folded = unicodedata.normalize("NFKC", html.unescape(text)).casefold()
+    return " ".join(without_suffix(folded, _FOLDED_SUFFIXES).split())

@@ -110,10 +110,10 @@ class _Index:
             others = self.by_question.get(question, [])
             if others:
                 return self._only(others, prediction)
-            return None, _DIFFERS if known else "no such question_id and no such question"
+            return None, DIFFERS if known else "no such question_id and no such question"
         if prediction.image and not known:
             return self._only(self.by_image.get(_stem(prediction.image), []), prediction)
-        return None, _DIFFERS if known else "unknown question_id"
+        return None, DIFFERS if known else "unknown question_id"
 
     def _only(
         self, candidates: Sequence[Sample], prediction: Prediction
@@ -130,11 +130,11 @@ class _Index:
             fits = _same_wording(fits, prediction.question)
         if len(fits) == 1:
             return fits[0], ""
-        return None, _AMBIGUOUS if fits else _DIFFERS
+        return None, _AMBIGUOUS if fits else DIFFERS
 
 
 _AMBIGUOUS = "it fits several samples; add category, image or question to its row"
-_DIFFERS = "the category, image or question of its row is not that of the dataset's question"
+DIFFERS = "the category, image or question of its row is not that of the dataset's question"
 
 
 def _same_wording(samples: Sequence[Sample], text: str) -> list[Sample]:

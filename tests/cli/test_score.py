@@ -1,0 +1,324 @@
+"""The command `score`: the real figures, what it prints, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from collavo.cli.main import main
+from collavo.datasets.registration import roots
+from collavo.datasets.registration.catalog import samples_of
+
+SPLITS = ("random", "popular", "adversarial")
+MME = "MME_Benchmark_release_version"
+
+
+@pytest.fixture(autouse=True)
+def _no_root(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name in roots.VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    yield
+    roots.use_root("")
+
+
+@pytest.fixture
+def pope_root(tmp_path: Path) -> Path:
+    """Twelve questions, in the authors' layout; no images."""
+    root = tmp_path / "data"
+    (root / "POPE").mkdir(parents=True)
+    for split in SPLITS:
+        rows = [
+            {
+                "question_id": n,
+                "image": f"COCO_{n}.jpg",
+                "text": f"Is there a {split} in the image?",
+                "label": "yes" if n % 2 else "no",
+            }
+            for n in (1, 2, 3, 4)
+        ]
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        (root / f"POPE/coco_pope_{split}.json").write_text(text)
+    return root
+
+
+def _answers(path: Path, rows: list[dict[str, Any]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def _all_yes() -> list[dict[str, Any]]:
+    return [
+        {"question_id": n, "category": split, "answer": "Yes"}
+        for split in SPLITS
+        for n in range(1, 5)
+    ]
+
+
+def _score(
+    capsys: pytest.CaptureFixture[str], dataset: str, predictions: Path, *words: Any
+) -> dict[str, Any]:
+    arguments = ["score", "--dataset", dataset, "--predictions", str(predictions)]
+    assert main([*arguments, *map(str, words)]) == 0
+    return json.loads(capsys.readouterr().out.splitlines()[-1])
+
+
+def _refused(
+    capsys: pytest.CaptureFixture[str], dataset: str, predictions: Path, *words: Any
+) -> str:
+    arguments = ["score", "--dataset", dataset, "--predictions", str(predictions)]
+    assert main([*arguments, *map(str, words)]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("error: ")
+    return captured.err
+
+
+def test_tables_come_first_and_json_last(
+    pope_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = _answers(tmp_path / "a.jsonl", _all_yes())
+    words = ["--predictions", str(path), "--overrides", "DATASETS.ROOT", str(pope_root)]
+    assert main(["score", "--dataset", "pope_test", *words]) == 0
+    *lines, last = capsys.readouterr().out.splitlines()
+    result = json.loads(last)
+    assert result["mean_accuracy"] == result["headline"]["mean_accuracy"] == 0.5
+    assert result["scores"]["random"]["recall"] == 1.0
+    assert result["mean_f1"] == pytest.approx(2 / 3)
+    assert result["counts"] == {"expected": 12, "answered": 12, "failed": 0}
+    assert result["flags"] == {
+        "miniature": False, "untrained": False, "subset": False, "failures": False,
+    }  # fmt: skip
+    text = "\n".join(lines)
+    for word in ("POPE", "adversarial", "yes_ratio", "vlmevalkit", "arXiv:2402.11248", "87.2"):
+        assert word in text
+
+
+def test_the_output_file_holds_each_sample(
+    pope_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = _all_yes()
+    rows[0]["answer"] = "no \ud83d \x00\n\t🐶"
+    path = _answers(tmp_path / "a.jsonl", rows)
+    out = tmp_path / "new" / "scores.json"
+    words = ("--output", out, "--overrides", "DATASETS.ROOT", pope_root)
+    printed = _score(capsys, "pope_test", path, *words)
+    written = json.loads(out.read_text())
+    assert {k: written[k] for k in printed} == printed
+    first = written["per_sample"][0]
+    assert first["sample_id"] == "pope_test:random/1"
+    assert (first["parsed"], first["reference"], first["correct"]) == ("no", "yes", False)
+    assert len(written["per_sample"]) == 12
+    blocked = tmp_path / "file"
+    blocked.touch()
+    said = _refused(
+        capsys, "pope_test", path, "--output", blocked / "x.json",
+        "--overrides", "DATASETS.ROOT", pope_root,
+    )  # fmt: skip
+    assert "cannot write --output" in said
+
+
+def test_a_root_is_needed_unless_the_miniature_is_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = _answers(tmp_path / "a.jsonl", _all_yes())
+    assert "score needs the dataset: set DATASETS.ROOT" in _refused(capsys, "pope_test", path)
+    monkeypatch.setenv("DATASET2", str(tmp_path / "gone"))
+    assert "(from DATASET2) is not a folder" in _refused(capsys, "pope_test", path)
+
+
+def test_the_miniature_is_scored_where_it_is_asked_for_and_flagged(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    pope_root: Path,
+) -> None:
+    monkeypatch.setattr("collavo.datasets.miniature.build.miniature_root", lambda: pope_root)
+    path = _answers(tmp_path / "a.jsonl", _all_yes())
+    result = _score(capsys, "pope_test", path, "--miniature")
+    assert result["flags"]["miniature"] is True
+
+
+def test_what_does_not_fit_is_listed_and_ends_non_zero_unless_partial(
+    pope_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = _all_yes()
+    extra = [rows[1], {"question_id": 99, "answer": "No"}, {"question_id": 1, "answer": "No"}]
+    path = _answers(tmp_path / "a.jsonl", [*rows[1:], *extra])
+    root = ("--overrides", f"DATASETS.ROOT={pope_root}")
+    said = _refused(capsys, "pope_test", path, *root)
+    assert "2 unknown:\n  '99'" in said
+    assert "unknown question_id" in said
+    assert "it fits several samples" in said
+    assert "1 missing:\n  pope_test:random/1" in said
+    assert "1 doubled:\n  pope_test:random/2" in said
+    result = _score(capsys, "pope_test", path, "--partial", *root)
+    assert (result["unknown"], result["missing"], result["doubled"]) == (2, 1, 1)
+    assert result["flags"]["subset"] is True
+    assert result["counts"] == {"expected": 12, "answered": 11, "failed": 1}
+    nothing = _answers(tmp_path / "b.jsonl", extra[1:])
+    said = _refused(capsys, "pope_test", nothing, "--partial", *root)
+    assert "answers no question of pope_test" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("pope_tset", "a.jsonl"), "Unknown dataset 'pope_tset'. Did you mean: pope_test"),
+        (("pope_test", "gone.jsonl"), "gone.jsonl is not there"),
+        (("pope_test", "broken.jsonl"), "broken.jsonl, line 2: not JSON"),
+        (("pope_test", "a.jsonl", "--parser", "offical"), "Did you mean: official"),
+        (("pope_test", "."), "is a folder; give the file of answers"),
+    ],
+)
+def test_wrong_words_are_answered_in_one_line(
+    pope_root: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    words: tuple[str, ...],
+    said: str,
+) -> None:
+    path = _answers(tmp_path / "a.jsonl", _all_yes())
+    (tmp_path / "broken.jsonl").write_text(path.read_text()[:80])
+    dataset, file, *rest = words
+    error = _refused(
+        capsys, dataset, tmp_path / file, *rest, "--overrides", "DATASETS.ROOT", pope_root
+    )
+    assert said in error
+    assert "Traceback" not in error
+
+
+@pytest.fixture(scope="module")
+def real_root(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("real")
+    shutil.copytree(shared / "data/pope/legacy_2910", root / "POPE")
+    for file in (shared / "data/mme/eval_tool/Your_Results").iterdir():
+        for line in file.read_text(encoding="utf-8").splitlines():
+            image, question, label = line.split("\t")
+            task = root / MME / file.stem
+            task.mkdir(parents=True, exist_ok=True)
+            with open(task / f"{Path(image).stem}.txt", "a", encoding="utf-8") as target:
+                target.write(f"{question}\t{label}\n")
+    return root
+
+
+def test_pope_of_llava_is_that_of_its_paper(
+    shared: Path, real_root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers = shared / "data/pope/answers_llava-v1.5-13b.jsonl"
+    result = _score(capsys, "pope_test", answers, "--overrides", "DATASETS.ROOT", real_root)
+    assert result["mean_f1"] == pytest.approx(0.8595, abs=5e-5)
+    assert result["counts"]["answered"] == 8910
+    assert any("legacy (2,910)" in note for note in result["notes"])
+
+
+def test_pope_answers_of_the_old_release_do_not_pass_for_the_new_one(
+    shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "POPE").mkdir()
+    for split in SPLITS:
+        shutil.copy(shared / f"data/pope/coco_pope_{split}.json", tmp_path / "POPE")
+    answers = shared / "data/pope/answers_llava-v1.5-13b.jsonl"
+    said = _refused(capsys, "pope_test", answers, "--overrides", "DATASETS.ROOT", tmp_path)
+    assert "is not that of the dataset's question" in said
+    assert "may be of another release" in said
+
+
+@pytest.mark.parametrize(
+    ("folder", "perception", "cognition"),
+    [
+        ("llava-v1.5-13b-visualcot", 1531.17, 295.36),
+        ("eval_tool/LaVIN", 963.61, 249.64),
+    ],
+)
+def test_the_official_result_files_of_mme_are_scored_as_they_are(
+    shared: Path,
+    capsys: pytest.CaptureFixture[str],
+    folder: str,
+    perception: float,
+    cognition: float,
+) -> None:
+    result = _score(capsys, "mme", shared / "data/mme" / folder)
+    assert result["perception"] == pytest.approx(perception, abs=0.005)
+    assert result["cognition"] == pytest.approx(cognition, abs=0.005)
+
+
+def test_mme_of_llava_from_its_own_answer_file(
+    shared: Path, real_root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers = shared / "data/mme/answers_llava-v1.5-13b.jsonl"
+    result = _score(capsys, "mme", answers, "--overrides", "DATASETS.ROOT", real_root)
+    assert result["perception"] == pytest.approx(1531.3, abs=0.05)  # as published
+    assert result["cognition"] == pytest.approx(295.4, abs=0.05)
+
+
+def test_mme_rows_need_the_question_since_ids_repeat(
+    shared: Path, real_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows: list[dict[str, Any]] = []
+    for file in sorted((shared / "data/mme/llava-v1.5-13b-visualcot").iterdir()):
+        for line in file.read_text(encoding="utf-8").splitlines():
+            image, question, _, answer = line.split("\t")
+            task = file.stem
+            rows.append({"question_id": image, "category": task, "image": image, "answer": answer})
+            rows[-1]["question"] = question
+    random.Random(0).shuffle(rows)
+    root = ("--overrides", "DATASETS.ROOT", real_root)
+    path = _answers(tmp_path / "a.jsonl", rows)
+    # Two of landmark's questions are not in these files.
+    assert "2 missing:\n  mme:landmark/03d5e3bfc958be38/" in _refused(capsys, "mme", path, *root)
+    result = _score(capsys, "mme", path, "--partial", *root)
+    assert result["perception"] == pytest.approx(1531.17, abs=0.005)
+    assert result["cognition"] == pytest.approx(295.36, abs=0.005)
+    for row in rows:
+        del row["question"]
+    said = _refused(capsys, "mme", _answers(tmp_path / "b.jsonl", rows), *root)
+    assert "2372 unknown" in said
+    assert "it fits several samples" in said
+
+
+def test_our_own_predictions_are_scored_in_any_order(
+    shared: Path, real_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    roots.use_root(real_root)
+    rows = [
+        {"sample_id": s.sample_id, "question_id": s.question_id, "answer": s.answers[0].title()}
+        for s in samples_of("mme")
+    ]
+    random.Random(0).shuffle(rows)
+    path = _answers(tmp_path / "predictions.jsonl", rows)
+    result = _score(capsys, "mme", path, "--overrides", "DATASETS.ROOT", real_root)
+    assert result["total"] == 2800.0
+
+
+def test_a_broken_result_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = "1.jpg\tIs it? Please answer yes or no.\tYes\tyes"
+    for text, said in (
+        (line.rsplit("\t", 1)[0], "OCR.txt, line 1: expected image, question, label and answer"),
+        (line.replace("\tYes", "\tMaybe"), "line 1: the label must be Yes or No"),
+        ("oops", "line 1: expected image, question, label and answer separated by tabs"),
+    ):
+        (tmp_path / "OCR.txt").write_text(text)
+        assert said in _refused(capsys, "mme", tmp_path)
+    # An answer with line ends goes on in the next lines; the pairing does not shift.
+    (tmp_path / "OCR.txt").write_text(f"{line},\nI think\n{line.replace('it?', 'he?')}\n")
+    assert _score(capsys, "mme", tmp_path / "OCR.txt")["total"] == 200.0
+
+
+def test_scoring_loads_no_torch(pope_root: Path, tmp_path: Path) -> None:
+    path = _answers(tmp_path / "a.jsonl", _all_yes())
+    code = (
+        "import sys; from collavo.cli.main import main; "
+        f"assert main(['score', '--dataset', 'pope_test', '--predictions', {str(path)!r}, "
+        f"'--overrides', 'DATASETS.ROOT', {str(pope_root)!r}]) == 0; "
+        "sys.exit('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
