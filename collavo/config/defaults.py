@@ -229,8 +229,8 @@ _SEGMENTER = (
     Key(
         "SEGMENTER.WEIGHTS",
         "",
-        "Checkpoint folder or hub id; empty: the built-in tiny segmenter, "
-        "with the built-in tiny model only.",
+        "Checkpoint folder or hub id; empty: the built-in tiny segmenter under the built-in tiny "
+        "model, else facebook/mask2former-swin-large-coco-panoptic, as the original.",
     ),
 )
 
