@@ -47,16 +47,35 @@ def resolve_weights(
         MissingFileError: No such folder, a file is not in it, or the hub cannot be reached.
         CheckpointError: The folder holds pickled weights only, or its index names absent shards.
     """
-    folder = Path(name).expanduser()
-    if not folder.is_dir():
-        if not _HUB_ID.fullmatch(name):
-            raise MissingFileError(
-                f"{key} {name!r}: there is no such folder. Give a folder that holds "
-                f"{', '.join(files)} and *.safetensors, or a hub id such as 'owner/name'."
-            )
-        folder = _from_hub(name, revision, files, key)
+    folder = _find(name, revision, files, key, HUB_PATTERNS)
     check_folder(folder, files, key)
     return folder
+
+
+def resolve_config(name: str, revision: str = "", key: str = "MODEL.WEIGHTS") -> Path:
+    """Finds a checkpoint's config.json as `resolve_weights` would, but fetches no weights.
+
+    Raises:
+        MissingFileError: No such folder, no such file in it, or the hub cannot be reached.
+    """
+    folder = _find(name, revision, ("config.json",), key, ("config.json",))
+    if not (folder / "config.json").is_file():
+        raise MissingFileError(f"{key}: {folder} lacks config.json")
+    return folder / "config.json"
+
+
+def _find(
+    name: str, revision: str, files: Sequence[str], key: str, patterns: Sequence[str]
+) -> Path:
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return folder
+    if not _HUB_ID.fullmatch(name):
+        raise MissingFileError(
+            f"{key} {name!r}: there is no such folder. Give a folder that holds "
+            f"{', '.join(files)} and *.safetensors, or a hub id such as 'owner/name'."
+        )
+    return _from_hub(name, revision, files, key, patterns)
 
 
 def check_folder(folder: Path, files: Sequence[str], key: str) -> None:
@@ -129,13 +148,15 @@ def _file_digest(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _from_hub(name: str, revision: str, files: Sequence[str], key: str) -> Path:
+def _from_hub(
+    name: str, revision: str, files: Sequence[str], key: str, patterns: Sequence[str]
+) -> Path:
     from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
         return Path(
-            snapshot_download(name, revision=revision or None, allow_patterns=list(HUB_PATTERNS))
+            snapshot_download(name, revision=revision or None, allow_patterns=list(patterns))
         )
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         at = f" at revision {revision!r}" if revision else ""

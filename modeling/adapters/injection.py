@@ -128,8 +128,17 @@ class InjectionState:
             for handle in handles:
                 handle.remove()
 
-    def checkpoint_contexts(
+    def checkpoint_layers(self, llm: Any) -> None:
+        """Turns on gradient checkpointing; recomputation sees the forward pass's injection.
+
+        Args:
+            llm: A model of transformers.
+        """
+        enable = getattr(llm, "activation_checkpointing_enable", None)
+        enable = enable or llm.gradient_checkpointing_enable  # its name before transformers 5.2x
+        enable({"use_reentrant": False, "context_fn": self._checkpoint_contexts})
+
+    def _checkpoint_contexts(
         self,
     ) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-        """Returns torch.utils.checkpoint's `context_fn`: recomputation sees the same injection."""
         return nullcontext(), self.injection(self.active)

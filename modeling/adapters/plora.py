@@ -103,6 +103,7 @@ class PLoRALinear(nn.Module):
         self.state = state
         self.scale = scale
         self.register_buffer("merged", None, persistent=False)
+        self._merged_of: tuple[int, ...] = ()
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -127,21 +128,34 @@ class PLoRALinear(nn.Module):
             return self._sliced(x, injection, injection.span)
         return self._in_place(x, injection, injection.span, base.weight)
 
+    @property
+    def mergeable(self) -> bool:
+        """Whether `base` is a plain linear, neither quantised nor adapted."""
+        return type(self.base) is nn.Linear and self.base.bias is None
+
     @torch.no_grad()
     def merge(self) -> None:
         """Makes `W + scale B A` for the image tokens, which then cost no more than text tokens.
 
         For inference with a full-precision base; it takes the memory of one more `W`.
         """
-        if type(self.base) is not nn.Linear:
+        if not self.mergeable or not isinstance(self.base, nn.Linear):
             raise TypeError(f"a {type(self.base).__name__} cannot be merged for image tokens")
         delta = self.up.weight.float() @ self.shared_down.image.weight.float()
         weight = self.base.weight
         self.merged = (weight.float() + self.scale * delta).to(weight.dtype)
+        self._merged_of = self._versions()
 
-    def unmerge(self) -> None:
-        """Drops the merged weight, as training must."""
-        self.merged = None
+    def train(self, mode: bool = True) -> PLoRALinear:
+        """Drops the merged weight when training begins."""
+        if mode:
+            self.merged = None
+        return super().train(mode)
+
+    def _versions(self) -> tuple[int, ...]:
+        """Counts the writes to the weights that are merged, so that a stale merge is noticed."""
+        base, down = self.base.weight, self.shared_down.image.weight
+        return tuple(w._version for w in (base, down, self.up.weight) if isinstance(w, Tensor))
 
     def _delta(self, injection: Injection, source: Tensor, image: Tensor) -> Tensor:
         """What is added to `base` on the image tokens."""
@@ -178,6 +192,8 @@ class PLoRALinear(nn.Module):
         start, end = span
         y = x.new_empty(*x.shape[:2], self.out_features)
         low, table, index = None, None, None
+        if self.merged is not None and self._merged_of != self._versions():
+            self.merged = None
         if self.merged is None:
             low = self.shared_down.image_low(injection, x, x[:, start:end])
         if injection.crayon is not None and self.crayon_up is not None:

@@ -28,6 +28,8 @@ from collavo.modeling.vision_encoders.clip_vit import CLIPVisionEncoder
 from collavo.registry import ARCHITECTURES
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from jaxtyping import Float, Int, UInt8
 
     from collavo.modeling.llms.tokenizer import CoLLaVOTokenizer
@@ -81,6 +83,7 @@ class CoLLaVO(PublishedCheckpoint, Architecture):
         self.image_token_id: int = self.llm.config.vocab_size
         self.pad_token_id = int(config.get("pad_token_id", 2))
         self.max_positions: int = self.llm.config.max_position_embeddings
+        self.merges_images = False
 
     @property
     def device(self) -> torch.device:
@@ -95,16 +98,23 @@ class CoLLaVO(PublishedCheckpoint, Architecture):
     def merge_image_weights(self) -> None:
         """Folds PLoRA into a second weight for image tokens: a faster prefill in more memory.
 
-        Results differ by rounding. For inference; needs full-precision base linears.
+        Results differ by rounding. For inference; quantised and adapted linears stay as they are.
         """
         for _, linear in plora_linears(self.llm):
-            linear.merge()
+            if linear.mergeable:
+                linear.merge()
+
+    def train(self, mode: bool = True) -> Self:
+        """Switches to training or evaluation; the frozen vision encoder always evaluates."""
+        super().train(mode)
+        self.vision_encoder.eval()
+        if not mode and self.merges_images:
+            self.merge_image_weights()
+        return self
 
     def gradient_checkpointing_enable(self) -> None:
         """Recomputes each decoder layer in the backward pass, with its own image tokens."""
-        self.llm.gradient_checkpointing_enable(
-            {"use_reentrant": False, "context_fn": self.state.checkpoint_contexts}
-        )
+        self.state.checkpoint_layers(self.llm)
 
     def render(self, question: str, crayon_text: str | None) -> str:
         return self.template.render(question, crayon_text)
@@ -233,6 +243,8 @@ class CoLLaVO(PublishedCheckpoint, Architecture):
         crayon: CrayonPrompt | None,
         generation: Generation,
     ) -> list[str]:
+        if not prompts:
+            return []
         sight = None if pixel_values is None else self.see(pixel_values, crayon)
         return answers.texts(self, answers.plain(self, prompts, sight, generation))
 

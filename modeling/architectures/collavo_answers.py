@@ -116,10 +116,9 @@ def prefill(
     cache = PrefillCache(model.llm.config)
     with model.state.injection(injection):
         cache.fill(model.llm.get_decoder(), inputs_embeds=embeds)
-    lengths = layout.mask.sum(1).tolist()
     return [
         ImageContext(tuple(prefix), part, part.length, part.nbytes)
-        for prefix, part in zip(prefixes, PrefixCache.split(cache, lengths), strict=True)
+        for prefix, part in zip(prefixes, PrefixCache.split(cache, layout.lengths), strict=True)
     ]
 
 

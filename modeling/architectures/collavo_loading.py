@@ -15,6 +15,7 @@ from accelerate import init_empty_weights
 
 from collavo.errors import CheckpointError, ConfigError
 from collavo.modeling.adapters.placement import Place
+from collavo.modeling.adapters.targets import plora_linears
 from collavo.modeling.architectures.collavo_weights import (
     base_names,
     export_published,
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
     from collavo.modeling.architectures.collavo import CoLLaVO
 
 POSITIONS = f"{VIT}.embeddings.position_embedding.weight"
+
+MERGE_LIMIT = 2 << 30
+"""Bytes that merged image weights may take. In 16 bits none are made: they would round twice."""
 
 
 class PublishedCheckpoint:
@@ -122,6 +126,7 @@ class PublishedCheckpoint:
         rules = rules_of(model)
         load_weights(model, source, rules, kind, where, base_names(rules), place)
         model.tokenizer, model.source, model.stop = tokenizer, source, stop
+        model.merges_images = bits == 16 and _may_merge(model, kind)
         model.identity = {
             "bits": bits,
             "dtype": str(kind).removeprefix("torch."),
@@ -129,6 +134,7 @@ class PublishedCheckpoint:
             "revision": revision,
             "image_size": model.image_size,
             "template": template,
+            "merged": model.merges_images,
         }
         return cast("Self", model.eval())
 
@@ -176,6 +182,15 @@ def rules_of(model: CoLLaVO) -> dict[str, TensorRule]:
 
 def _resized(table: torch.Tensor, grid: tuple[int, int]) -> tuple[torch.Tensor]:
     return (interpolate_positions(table, grid),)
+
+
+def _may_merge(model: CoLLaVO, dtype: torch.dtype) -> bool:
+    """Whether PLoRA is folded into a second weight for image tokens; the model alone decides."""
+    extra = sum(
+        linear.in_features * linear.out_features * dtype.itemsize
+        for _, linear in plora_linears(model.llm)
+    )
+    return dtype == torch.float32 and extra <= MERGE_LIMIT
 
 
 def _tokenizer(folder: Path, vocab_size: int) -> CoLLaVOTokenizer | None:

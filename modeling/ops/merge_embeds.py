@@ -26,6 +26,7 @@ class Layout:
         rows: (M,) flat positions b * S + t of the image tokens, ascending; the order of the images.
         span: First and past-the-last image position where all rows have one image there, else None.
         labels: (B, S) with IGNORE_INDEX at image positions and padding, or None.
+        lengths: Positions of each row that are not added padding.
         padded: Whether any position is padding.
     """
 
@@ -34,6 +35,7 @@ class Layout:
     rows: Int[Tensor, " tokens"]
     span: tuple[int, int] | None
     labels: Int[Tensor, "batch length"] | None
+    lengths: tuple[int, ...]
     padded: bool
 
 
@@ -59,14 +61,15 @@ def lay_out(
         labels: Labels of each token.
         device: Where the tensors are put.
     """
-    length = max(len(row) + row.count(image_token_id) * (num_tokens - 1) for row in map(list, rows))
+    rows = [list(row) for row in rows]
+    sizes = [len(row) + row.count(image_token_id) * (num_tokens - 1) for row in rows]
+    length = max(sizes)
     ids = torch.full((len(rows), length), pad_id)
     mask = torch.zeros(len(rows), length, dtype=torch.bool)
     targets = torch.full((len(rows), length), IGNORE_INDEX) if labels is not None else None
     starts: list[list[int]] = []
-    for b, row in enumerate(map(list, rows)):
-        size = len(row) + row.count(image_token_id) * (num_tokens - 1)
-        at = length - size if side == "left" else 0
+    for b, row in enumerate(rows):
+        at = length - sizes[b] if side == "left" else 0
         starts.append([])
         for begin, end, is_image in _runs(row, image_token_id):
             width = num_tokens if is_image else end - begin
@@ -89,11 +92,12 @@ def lay_out(
         flat.flatten().to(device),
         (common, common + num_tokens) if same and common is not None else None,
         None if targets is None else targets.to(device),
+        tuple(sizes),
         not bool(mask.all()),
     )
 
 
-def _runs(row: list[int], image_token_id: int) -> list[tuple[int, int, bool]]:
+def _runs(row: Sequence[int], image_token_id: int) -> list[tuple[int, int, bool]]:
     """Cuts a row into stretches of text and single image tokens."""
     runs, begin = [], 0
     for t, token in enumerate(row):
