@@ -1,0 +1,109 @@
+"""Measurements beside the table: bfloat16, memory over many questions, two processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.throughput.data import build as build_data
+from benchmarks.throughput.ours_run import CONFIG, PLUGIN, OursRunner
+from benchmarks.throughput.plugin import FOLDER
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def bf16(folder: Path, work: Path, loads: Sequence[str]) -> dict[str, Any]:
+    """Counts answers that bfloat16 changes: shared against one by one, and against float32."""
+    answers: dict[str, dict[str, list[int]]] = {}
+    for name, overrides in {
+        "fp32": (),
+        "bf16": ("LLM.DTYPE", "bf16"),
+    }.items():
+        ours = OursRunner(folder, work / "runs" / name, overrides)
+        try:
+            answers[name] = {}
+            for load in loads:
+                answers[name] |= ours.run(ours.task(load)).answers
+        finally:
+            ours.close()
+    changed = [key for key, row in answers["fp32"].items() if answers["bf16"][key] != row]
+    return {"questions": len(answers["fp32"]), "answers_other_than_float32": len(changed)}
+
+
+def evaluate(
+    command: Sequence[str], run: Path, overrides: Sequence[str], environment: dict[str, str]
+) -> dict[str, Any]:
+    """Runs `lbk_entry.py eval` as a command of its own and returns its results.json."""
+    done = subprocess.run(
+        [
+            *command,
+            str(ROOT / "lbk_entry.py"),
+            "eval",
+            "--fresh",
+            *("--conf_files", str(CONFIG), "--overrides", "EVAL.RUN_DIR", str(run), *overrides),
+        ],
+        env={**os.environ, **environment},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(f"eval ended with {done.returncode}: {done.stderr[-2000:]}")
+    return json.loads((run / "results.json").read_text(encoding="utf-8"))
+
+
+def _bench(folder: Path) -> list[str]:
+    return [
+        *("USER_DIR", str(PLUGIN), "DATASETS.TEST", "throughput_pope"),
+        *("MODEL.WEIGHTS", str(folder), "SEGMENTER.WEIGHTS", str(folder / "segmenter")),
+        *("SEGMENTER.NAME", "throughput"),
+    ]
+
+
+def processes(folder: Path, work: Path) -> dict[str, Any]:
+    """Compares two processes on two cores with one on one, at the same work."""
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_machines", "1"]
+    launch += ["--mixed_precision", "no", "--dynamo_backend", "no", "--num_processes"]
+    alone = ["taskset", "-c", "0"] if sys.platform == "linux" else []
+    seconds: dict[str, float] = {}
+    for name, command in {
+        "one": [*alone, *launch, "1"],
+        "two": [*launch, "2"],
+    }.items():
+        run = work / "runs" / f"processes-{name}"
+        environment = {"OMP_NUM_THREADS": "1"}
+        found = evaluate(command, run, _bench(folder), environment)["timings"]
+        seconds[name] = found["seconds"]
+        questions = found["answered_now"]
+    return {
+        "questions": questions,
+        "one_process_on_one_core_s": seconds["one"],
+        "two_processes_on_two_cores_s": seconds["two"],
+        "faster": round(seconds["one"] / seconds["two"], 3),
+    }
+
+
+def memory(work: Path, many: int) -> dict[str, Any]:
+    """Compares peak memory over `many` questions with that over a tenth, on the built-in model."""
+    peaks: dict[int, float] = {}
+    for questions in (many // 10, many):
+        data = build_data(work / f"data-memory-{questions}", {"pope": questions})
+        found = evaluate(
+            [sys.executable],
+            work / "runs" / f"memory-{questions}",
+            ["USER_DIR", str(PLUGIN), "DATASETS.TEST", "throughput_pope"],
+            {FOLDER: str(data)},
+        )
+        peaks[found["counts"]["answered"]] = max(m["peak_host"] for m in found["memory"])
+    few, most = peaks.values()
+    return {
+        "model": "built-in tiny",
+        **{f"peak_MB_of_{count}_questions": round(peak / 1e6, 1) for count, peak in peaks.items()},
+        "growth": f"{most / few - 1:.1%}",
+    }

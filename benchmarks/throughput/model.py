@@ -1,0 +1,81 @@
+"""Writes the benchmark's model: the published formats at the sizes of configs/bench, drawn."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+from collavo.config.paths import configs_dir
+from collavo.datasets.registration.coco_panoptic import CLEAN_NAMES, COCO_PANOPTIC
+from collavo.modeling.architectures.published import published_shapes
+from collavo.modeling.architectures.tiny.checkpoint import draw_tensor
+from collavo.modeling.architectures.tiny.corpus import corpus
+from collavo.modeling.architectures.tiny.segmenter import PROCESSOR
+from collavo.modeling.architectures.tiny.tokenizer import train_tokenizer
+
+
+def read(name: str) -> dict[str, Any]:
+    """Reads one of configs/bench's JSON files."""
+    return json.loads((configs_dir() / "bench" / name).read_text(encoding="utf-8"))
+
+
+def build(folder: Path, rank: int, seed: int = 0) -> Path:
+    """Writes `folder/collavo-r<rank>` with its segmenter, unless it is there already.
+
+    Args:
+        folder: Where to.
+        rank: PLoRA's rank.
+        seed: Draws the weights.
+
+    Returns:
+        The model's folder.
+    """
+    model = folder / f"collavo-r{rank}"
+    if (model / "complete").is_file():
+        return model
+    (model / "segmenter").mkdir(parents=True, exist_ok=True)
+    config = read("collavo.json")
+    tokenizer = train_tokenizer(corpus(CLEAN_NAMES), config["vocab_size"])
+    (model / "tokenizer.model").write_bytes(tokenizer)
+    tensors = {
+        name: (draw_tensor(name, shape, seed) * _sharpness(name)).to(torch.float16)
+        for name, shape in published_shapes(config, rank).items()
+    }
+    save_file(tensors, model / "model.safetensors", metadata={"format": "pt"})
+    (model / "config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
+    _write_segmenter(model / "segmenter", seed)
+    (model / "complete").touch()
+    return model
+
+
+def _sharpness(name: str) -> float:
+    """Scales attention up, so that it looks at single tokens and answers differ by question.
+
+    Drawn weights of unit gain average over all of the prompt and say the same to every question.
+    """
+    if name.endswith("attention.wqkv.Plora_main.weight"):
+        return 3.0
+    return 1.5 if name.endswith("attention.wo.Plora_main.weight") else 1.0
+
+
+def _write_segmenter(folder: Path, seed: int) -> None:
+    from transformers import Mask2FormerConfig, Mask2FormerForUniversalSegmentation, SwinConfig
+
+    sizes = read("segmenter.json")
+    names = [c.name for c in COCO_PANOPTIC]
+    config = Mask2FormerConfig(
+        backbone_config=SwinConfig(**sizes["backbone"]),
+        id2label=dict(enumerate(names)),
+        label2id={name: i for i, name in enumerate(names)},
+        **sizes["decoder"],
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = Mask2FormerForUniversalSegmentation(config).eval()
+    model.save_pretrained(folder)
+    processor = {**PROCESSOR, "size": {"height": 384, "width": 384}}
+    (folder / "preprocessor_config.json").write_text(json.dumps(processor), encoding="utf-8")
