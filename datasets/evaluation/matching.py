@@ -100,6 +100,8 @@ class _Index:
         known = [s for f in _id_forms(prediction.question_id) for s in self.by_id.get(f, ())]
         if not known and prediction.question_id in self.by_sample_id:
             known = [self.by_sample_id[prediction.question_id]]
+        if not known and _IMAGE_END.search(prediction.question_id):
+            known = self.by_image.get(_stem(prediction.question_id), [])
         if known:
             sample, reason = self._only(known, prediction)
             if sample is not None or reason == _AMBIGUOUS:
