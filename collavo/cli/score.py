@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     from collavo.results.table import print_report
 
     cfg = get_cfg(args.conf_files, args.overrides, args.config_overrides)
-    use_root(cfg.DATASETS.ROOT)
+    use_root(cfg.DATASETS.ROOT, miniature=args.miniature)
     metadata = metadata_of(args.dataset).as_dict()
     name = cfg.EVALUATOR or metadata.get("evaluator_type", "")
     if not name:
@@ -97,14 +97,14 @@ def _given(args: argparse.Namespace, evaluator: str) -> _Given:
         samples, answers = mme_results.read_results(args.predictions)
         logger.info("the official result files hold their own labels: no dataset root is read")
         return _Given(samples, Matching(answers), "the official result files", False)
-    if named_root() is None and not args.miniature:
-        raise ConfigError(
-            "score needs the dataset: set DATASETS.ROOT (--overrides DATASETS.ROOT /data) or the "
-            "environment variable DATASET2; --miniature scores against the built-in miniature"
-        )
     predictions = read_predictions(args.predictions)
-    place = root()
-    samples = samples_of(args.dataset)
+    try:
+        samples = samples_of(args.dataset)
+    except ConfigError as error:
+        raise ConfigError(
+            f"score needs the dataset: {error}; --miniature scores against the built-in miniature"
+        ) from error
+    place = root() if args.miniature else named_root()
     matching = match(samples, predictions)
     if not matching.complete:
         report = _report(matching)
@@ -116,7 +116,8 @@ def _given(args: argparse.Namespace, evaluator: str) -> _Given:
         logger.warning("scoring a part only (--partial):\n%s", report)
     if not matching.answers:
         raise DataError(f"{args.predictions} answers no question of {args.dataset}")
-    return _Given(samples, matching, f"{place.path} (from {place.source})", place.miniature)
+    where = f"{place.path} (from {place.source})" if place else "none"
+    return _Given(samples, matching, where, place is not None and place.miniature)
 
 
 def _report(matching: Matching) -> str:

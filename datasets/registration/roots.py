@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from collavo.errors import DataError, MissingFileError
+from collavo.errors import ConfigError, DataError, MissingFileError
 from collavo.records import ImageRef
 
 VARIABLES = ("DATASET2", "DATASET", "VLDATASET", "DETECTRON2_DATASETS")
@@ -15,7 +15,9 @@ VARIABLES = ("DATASET2", "DATASET", "VLDATASET", "DETECTRON2_DATASETS")
 Source: README of ByungKwanLee/CoLLaVO, which asks to set all four.
 """
 
-HOW_TO_SET = "set DATASETS.ROOT (or the environment variable DATASET2) to the folder that holds it"
+HOW_TO_SET = (
+    "set DATASETS.ROOT (or the environment variable DATASET2) to the folder that holds the dataset"
+)
 
 
 @dataclass(frozen=True)
@@ -34,12 +36,18 @@ class Root:
 
 
 _chosen = ""
+_miniature = True
 
 
-def use_root(path: str | os.PathLike[str]) -> None:
-    """Makes `path` (the value of DATASETS.ROOT; empty for none) the root from now on."""
-    global _chosen
-    _chosen = os.fspath(path)
+def use_root(path: str | os.PathLike[str], miniature: bool = True) -> None:
+    """Makes `path` (the value of DATASETS.ROOT; empty for none) the root from now on.
+
+    Args:
+        path: The folder.
+        miniature: Whether the built-in miniature serves where no root is named.
+    """
+    global _chosen, _miniature
+    _chosen, _miniature = os.fspath(path), miniature
 
 
 def named_root() -> Root | None:
@@ -66,10 +74,13 @@ def root() -> Root:
 
     Raises:
         MissingFileError: The named root is not a folder. Nothing falls back then.
+        ConfigError: No root is named, and the miniature may not serve.
     """
     named = named_root()
     if named is not None:
         return named
+    if not _miniature:
+        raise ConfigError(f"no dataset root is set; {HOW_TO_SET}")
     from collavo.datasets.miniature.build import miniature_root
 
     return Root(miniature_root(), "built-in miniature", miniature=True)

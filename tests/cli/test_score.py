@@ -129,9 +129,28 @@ def test_a_root_is_needed_unless_the_miniature_is_asked_for(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = _answers(tmp_path / "a.jsonl", _all_yes())
-    assert "score needs the dataset: set DATASETS.ROOT" in _refused(capsys, "pope_test", path)
+    said = _refused(capsys, "pope_test", path)
+    assert "score needs the dataset: no dataset root is set; set DATASETS.ROOT" in said
+    assert "--miniature scores against the built-in miniature" in said
     monkeypatch.setenv("DATASET2", str(tmp_path / "gone"))
     assert "(from DATASET2) is not a folder" in _refused(capsys, "pope_test", path)
+
+
+def test_a_dataset_of_ones_own_needs_no_root(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "own_set.py").write_text(
+        "from collavo.datasets.registration.catalog import DatasetCatalog, MetadataCatalog\n"
+        "ROWS = [{'question_id': n, 'question': f'Is there a {n}?', 'image': None,\n"
+        "         'answer': 'yes'} for n in (1, 2)]\n"
+        "DatasetCatalog.register('own_score_set', lambda: ROWS)\n"
+        "MetadataCatalog.get('own_score_set').set(pipeline='pope', evaluator_type='pope')\n"
+    )
+    rows = [{"question_id": n, "answer": a} for n, a in ((2, "no"), (1, "yes"))]
+    path = _answers(tmp_path / "a.jsonl", rows)
+    result = _score(capsys, "own_score_set", path, "--user_dir", tmp_path / "own_set.py")
+    assert (result["mean_accuracy"], result["root"]) == (0.5, "none")
+    assert result["scores"]["all"]["questions"] == 2
 
 
 def test_the_miniature_is_scored_where_it_is_asked_for_and_flagged(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from collavo.datasets.registration import roots
 from collavo.errors import DataError, MissingFileError
 from collavo.records import ImageRef
