@@ -9,12 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from collavo.datasets.mappers import image as image_module
 from collavo.datasets.mappers.image import open_image
 from collavo.datasets.mappers.vqa import ImageMapper
 from collavo.errors import DataError
 from collavo.records import ImageRef
-from PIL import Image
 
 RED, GREEN, BLUE = (200, 30, 40), (20, 180, 60), (10, 50, 220)
 

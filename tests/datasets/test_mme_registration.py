@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+
 from collavo.datasets.registration.catalog import samples_of
 from collavo.datasets.registration.mme_tree import TASKS
 from collavo.datasets.registration.roots import use_root

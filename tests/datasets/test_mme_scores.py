@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
+
 from collavo.datasets.evaluation.mme import MmeEvaluator
 from collavo.datasets.registration.mme_tree import COGNITION, PERCEPTION, TASKS
 from collavo.errors import DataError

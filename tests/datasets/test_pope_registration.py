@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from collavo.datasets.registration.catalog import samples_of
 from collavo.datasets.registration.roots import use_root
 from collavo.errors import DataError, MissingFileError

@@ -7,6 +7,7 @@ import random
 import re
 
 import pytest
+
 from collavo.datasets.evaluation.pope import PopeEvaluator
 from collavo.datasets.evaluation.pope_objects import asked_object, named_objects, sight
 from collavo.errors import DataError

@@ -7,6 +7,7 @@ import random
 from pathlib import Path
 
 import pytest
+
 from collavo.datasets.registration.readers.rows import read_rows
 from collavo.datasets.registration.readers.tabs import tab_cells
 from collavo.datasets.registration.readers.text import lines_of, read_text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from collavo.datasets.evaluation.parsing import parser_names, parser_of
 from collavo.errors import ConfigError
 

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+
 from collavo.datasets.registration.catalog import metadata_of, samples_of
 from collavo.datasets.registration.roots import use_root
 from collavo.errors import ConfigError
