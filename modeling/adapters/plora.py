@@ -154,8 +154,8 @@ class PLoRALinear(nn.Module):
 
     def _versions(self) -> tuple[int, ...]:
         """Counts the writes to the weights that are merged, so that a stale merge is noticed."""
-        base, down = self.base.weight, self.shared_down.image.weight
-        return tuple(w._version for w in (base, down, self.up.weight) if isinstance(w, Tensor))
+        weights = (self.base.weight, self.shared_down.image.weight, self.up.weight)
+        return tuple(w._version for w in weights if isinstance(w, Tensor) and not w.is_inference())
 
     def _delta(self, injection: Injection, source: Tensor, image: Tensor) -> Tensor:
         """What is added to `base` on the image tokens."""

@@ -101,15 +101,13 @@ class CoLLaVO(PublishedCheckpoint, Architecture):
         Results differ by rounding. For inference; quantised and adapted linears stay as they are.
         """
         for _, linear in plora_linears(self.llm):
-            if linear.mergeable:
+            if linear.merged is None and linear.mergeable:
                 linear.merge()
 
     def train(self, mode: bool = True) -> Self:
         """Switches to training or evaluation; the frozen vision encoder always evaluates."""
         super().train(mode)
         self.vision_encoder.eval()
-        if not mode and self.merges_images:
-            self.merge_image_weights()
         return self
 
     def gradient_checkpointing_enable(self) -> None:
@@ -267,6 +265,8 @@ class CoLLaVO(PublishedCheckpoint, Architecture):
         """
         sight = self.see(pixel_values, crayon)
         if reuse == "prefix":
+            if self.merges_images and not self.training:
+                self.merge_image_weights()
             return answers.prefill(self, prefixes, sight)
         if reuse != "vision":
             raise ValueError(f"reuse is 'prefix' or 'vision', not {reuse!r}")

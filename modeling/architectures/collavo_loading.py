@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 POSITIONS = f"{VIT}.embeddings.position_embedding.weight"
 
-MERGE_LIMIT = 2 << 30
+MERGE_LIMIT = 512 << 20
 """Bytes that merged image weights may take. In 16 bits none are made: they would round twice."""
 
 

@@ -17,7 +17,7 @@ from collavo.modeling.weights import check_folder, weight_files
 if TYPE_CHECKING:
     from torch import Tensor
 
-_REOPEN_AFTER = 256 << 20
+_REOPEN_AFTER = 64 << 20
 """Bytes after which a file is opened anew: pages of a mapping count as memory in use."""
 
 _LISTED = 12
