@@ -22,7 +22,7 @@ MODES = ("table", "memory", "processes", "bf16")
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """Reads the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("modes", nargs="*", default=["table"], help=f"of {', '.join(MODES)}")
     parser.add_argument(
         "--questions", type=int, default=20, help="of each load, rounded up to whole images"
@@ -53,7 +53,7 @@ def main(argv: list[str] | None = None) -> int:
         if load not in LOADS:
             raise SystemExit(f"{load!r} is no load; there are {', '.join(LOADS)}")
     data = work / f"data-{args.questions}"
-    build_data(data, dict.fromkeys(LOADS, args.questions))
+    build_data(data, {load: args.questions for load in LOADS})
     os.environ[FOLDER] = str(data)
     state_file = args.state or work / f"state-{args.questions}.json"
     state: dict[str, Any] = {}

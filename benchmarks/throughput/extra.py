@@ -72,6 +72,7 @@ def processes(folder: Path, work: Path) -> dict[str, Any]:
     launch += ["--mixed_precision", "no", "--dynamo_backend", "no", "--num_processes"]
     alone = ["taskset", "-c", "0"] if sys.platform == "linux" else []
     seconds: dict[str, float] = {}
+    questions = 0
     for name, command in {
         "one": [*alone, *launch, "1"],
         "two": [*launch, "2"],

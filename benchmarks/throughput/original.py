@@ -117,7 +117,7 @@ class OriginalModel(PreTrainedModel, GenerationMixin):
         self.meter.seconds[part] += time.perf_counter() - begin
         return CausalLMOutputWithPast(logits=logits, past_key_values=past_key_values)
 
-    def prepare_inputs_for_generation(
+    def prepare_inputs_for_generation(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, input_ids: Tensor, past_key_values: DynamicCache, **kwargs: Any
     ) -> dict[str, Any]:
         if past_key_values.get_seq_length():

@@ -3,7 +3,8 @@
 It keeps the algorithm of the original's code, and the names of the published checkpoint: packed
 wqkv, keys and values repeated for each group of heads, additive masks of the full size, a PLoRA
 branch that runs with weight zero where no image is, and the crayon's term on each of the image's
-cells in each layer. Nothing is slowed down: dead weights are not read, no loss is computed on the prompt.
+cells in each layer. Nothing is slowed down: dead weights are not read, no loss is computed on the
+prompt.
 
 Source: CoLLaVO commit fb419fa, modeling_internlm2.py and build_mlp.py.
 """

@@ -9,11 +9,13 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import replace
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from benchmarks.throughput import plugin
 from benchmarks.throughput.measure import Memory, Meter, Result, replaced
 from collavo.config import get_cfg
 from collavo.config.paths import configs_dir
@@ -25,7 +27,7 @@ from collavo.modeling.architectures import collavo_answers
 from collavo.modeling.ops import decoding
 from collavo.modeling.ops.prefill_cache import PrefillCache
 
-PLUGIN = Path(__file__).with_name("plugin.py")
+PLUGIN = Path(plugin.__file__)  # imported, it has registered the loads and the segmenter
 CONFIG = configs_dir() / "bench" / "throughput.yaml"
 
 
@@ -109,10 +111,13 @@ def _watched(architecture: Any, meter: Meter, by_prompt: dict[str, list[int]]) -
         PrefillCache.fill,
     )
 
-    def kept(*args: Any) -> list[list[int]]:
+    given = signature(generate)
+
+    def kept(*args: Any, **kwargs: Any) -> list[list[int]]:
         with meter.timed("decode"):
-            rows = generate(*args)
-        by_prompt.update(zip(args[6], rows, strict=True))
+            rows = generate(*args, **kwargs)
+        keys = given.bind(*args, **kwargs).arguments["keys"]
+        by_prompt.update(zip(keys, rows, strict=True))
         return rows
 
     def counted(llm: Any, cache: Any, input_ids: torch.Tensor, keep: int = 1) -> torch.Tensor:
