@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +11,9 @@ import torch
 from torch import Tensor
 
 from collavo.datasets.registration.coco_panoptic import CLEAN_NAMES
-from collavo.errors import CheckpointError
 from collavo.modeling.segmenters.base import Segmenter
+from collavo.modeling.segmenters.mask2former_loading import load_mask2former
+from collavo.modeling.segmenters.mask2former_speed import use_fast_parts
 from collavo.modeling.segmenters.panoptic import RULE_VERSION, Thresholds, post_process
 from collavo.modeling.segmenters.source import segmenter_folder
 from collavo.modeling.weights import resolve_weights, weights_digest
@@ -22,9 +21,11 @@ from collavo.records import ImageRef, Segments
 from collavo.registry import SEGMENTERS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from transformers import Mask2FormerForUniversalSegmentation, Mask2FormerImageProcessorPil
+
+_AT_ONCE = {"cuda": 8}
+"""Images in one forward pass. On the CPU one by one is the fastest, and what else is in a batch
+cannot change an answer: masked attention turns rounding into other masks now and then."""
 
 FILES = ("config.json", "preprocessor_config.json")
 
@@ -100,8 +101,9 @@ class Mask2FormerSegmenter(Segmenter):
         from transformers import Mask2FormerImageProcessorPil
 
         path = resolve_weights(str(folder), revision, FILES, "SEGMENTER.WEIGHTS")
-        _check_type(path)
-        model = _load(path).eval().requires_grad_(False)
+        model = load_mask2former(path)
+        if torch.device(device).type == "cpu":
+            use_fast_parts(model)
         torch.nn.Module.to(model, device)
         processor = Mask2FormerImageProcessorPil.from_pretrained(path)
         return cls(model, processor, grid, thresholds, weights_digest(path, FILES))
@@ -114,10 +116,17 @@ class Mask2FormerSegmenter(Segmenter):
         inputs = self.processor(
             images=arrays, return_tensors="pt", input_data_format="channels_first"
         )
-        outputs = self.model(pixel_values=inputs["pixel_values"].to(self.model.device))
-        return post_process(
-            outputs.class_queries_logits, outputs.masks_queries_logits, self.grid, self.thresholds
-        )
+        device = self.model.device
+        found: list[Segments] = []
+        for pixels in inputs["pixel_values"].split(_AT_ONCE.get(device.type, 1)):
+            outputs = self.model(pixel_values=pixels.to(device))
+            found += post_process(
+                outputs.class_queries_logits,
+                outputs.masks_queries_logits,
+                self.grid,
+                self.thresholds,
+            )
+        return found
 
     def fingerprint(self) -> str:
         settings = (self._digest, self.thresholds, self.grid, RULE_VERSION)
@@ -141,62 +150,3 @@ def clean_name(name: str) -> str:
     for suffix in ("-merged", "-other", "-stuff"):
         name = name.replace(suffix, "")
     return name
-
-
-def _check_type(folder: Path) -> None:
-    path = folder / "config.json"
-    try:
-        kind = json.loads(path.read_text(encoding="utf-8")).get("model_type")
-    except (ValueError, AttributeError) as error:
-        raise CheckpointError(f"{path} is no JSON object: {error}") from error
-    if kind != "mask2former":
-        raise CheckpointError(
-            f"SEGMENTER.WEIGHTS: {folder} holds a model of type {kind!r}, not 'mask2former'"
-        )
-
-
-def _load(folder: Path) -> Mask2FormerForUniversalSegmentation:
-    from safetensors import SafetensorError
-    from transformers import Mask2FormerForUniversalSegmentation
-
-    with _quiet_loading():
-        try:
-            loaded: Any = Mask2FormerForUniversalSegmentation.from_pretrained(
-                folder,
-                dtype=torch.float32,
-                use_safetensors=True,
-                local_files_only=True,
-                ignore_mismatched_sizes=True,
-                output_loading_info=True,
-            )
-        except (SafetensorError, OSError) as error:
-            raise CheckpointError(
-                f"SEGMENTER.WEIGHTS: {folder} cannot be loaded: {error}"
-            ) from error
-    model, info = loaded
-    parameters = {name for name, _ in model.named_parameters()}
-    missing = sorted(parameters & set(info["missing_keys"]))
-    misshapen = sorted(str(entry[0]) for entry in info["mismatched_keys"])
-    if missing or misshapen:
-        raise CheckpointError(
-            f"SEGMENTER.WEIGHTS: the weights in {folder} do not fit its config.json; missing: "
-            f"{', '.join(missing[:8]) or 'none'} ({len(missing)}); of another shape: "
-            f"{', '.join(misshapen[:8]) or 'none'} ({len(misshapen)})"
-        )
-    return model
-
-
-@contextmanager
-def _quiet_loading() -> Iterator[None]:
-    """Keeps transformers' progress bar and report out of the log; we check what was loaded."""
-    from transformers.utils import logging as hub_logging
-
-    shown, level = hub_logging.is_progress_bar_enabled(), hub_logging.get_verbosity()
-    hub_logging.disable_progress_bar()
-    hub_logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        hub_logging.set_verbosity(level)
-        if shown:
-            hub_logging.enable_progress_bar()

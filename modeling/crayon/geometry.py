@@ -1,0 +1,36 @@
+"""Image size and patch grid of a model, from its config.json alone."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from collavo.errors import CheckpointError
+from collavo.modeling.architectures.published import CLIP_L_14
+from collavo.modeling.weights import builtin_weights, resolve_config
+
+
+def crayon_geometry(cfg: Any) -> tuple[int, tuple[int, int]]:
+    """Returns what the segmenter has to know of the model, without loading the model.
+
+    Args:
+        cfg: The configuration; RESUME_FROM or MODEL.WEIGHTS name the model, else it is the
+            built-in one.
+
+    Returns:
+        The side of the square images in pixels, and the grid (h, w).
+
+    Raises:
+        MissingFileError: The model's config.json cannot be found.
+        CheckpointError: It is no JSON object.
+    """
+    name = str(cfg.RESUME_FROM or cfg.MODEL.WEIGHTS)
+    key = "RESUME_FROM" if cfg.RESUME_FROM else "MODEL.WEIGHTS"
+    path = resolve_config(name or str(builtin_weights("collavo")), str(cfg.MODEL.REVISION), key)
+    try:
+        vision = json.loads(path.read_text(encoding="utf-8")).get("vision_config") or {}
+    except (ValueError, AttributeError) as error:
+        raise CheckpointError(f"{path} is no JSON object: {error}") from error
+    size = int(cfg.INPUT.IMAGE_SIZE or vision.get("image_size", CLIP_L_14["image_size"]))
+    side = size // int(vision.get("patch_size", CLIP_L_14["patch_size"]))
+    return size, (side, side)

@@ -1,0 +1,82 @@
+"""Loads a Mask2Former checkpoint of transformers, and checks that all of it was there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from collavo.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from transformers import Mask2FormerForUniversalSegmentation
+
+
+def load_mask2former(folder: Path) -> Mask2FormerForUniversalSegmentation:
+    """Loads a checkpoint in float32, frozen, in evaluation mode.
+
+    Raises:
+        CheckpointError: It is no Mask2Former, or its weights do not fit its config.json.
+    """
+    _check_type(folder)
+    from safetensors import SafetensorError
+    from transformers import Mask2FormerForUniversalSegmentation
+
+    with _quiet_loading():
+        try:
+            loaded: Any = Mask2FormerForUniversalSegmentation.from_pretrained(
+                folder,
+                dtype=torch.float32,
+                use_safetensors=True,
+                local_files_only=True,
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
+            )
+        except (SafetensorError, OSError) as error:
+            raise CheckpointError(
+                f"SEGMENTER.WEIGHTS: {folder} cannot be loaded: {error}"
+            ) from error
+    model, info = loaded
+    model.config.use_auxiliary_loss = True  # without it transformers drops what forward needs
+    parameters = {name for name, _ in model.named_parameters()}
+    missing = sorted(parameters & set(info["missing_keys"]))
+    misshapen = sorted(str(entry[0]) for entry in info["mismatched_keys"])
+    if missing or misshapen:
+        raise CheckpointError(
+            f"SEGMENTER.WEIGHTS: the weights in {folder} do not fit its config.json; missing: "
+            f"{', '.join(missing[:8]) or 'none'} ({len(missing)}); of another shape: "
+            f"{', '.join(misshapen[:8]) or 'none'} ({len(misshapen)})"
+        )
+    return model.eval().requires_grad_(False)
+
+
+def _check_type(folder: Path) -> None:
+    path = folder / "config.json"
+    try:
+        kind = json.loads(path.read_text(encoding="utf-8")).get("model_type")
+    except (ValueError, AttributeError) as error:
+        raise CheckpointError(f"{path} is no JSON object: {error}") from error
+    if kind != "mask2former":
+        raise CheckpointError(
+            f"SEGMENTER.WEIGHTS: {folder} holds a model of type {kind!r}, not 'mask2former'"
+        )
+
+
+@contextmanager
+def _quiet_loading() -> Iterator[None]:
+    """Keeps transformers' progress bar and report out of the log; we check what was loaded."""
+    from transformers.utils import logging as hub_logging
+
+    shown, level = hub_logging.is_progress_bar_enabled(), hub_logging.get_verbosity()
+    hub_logging.disable_progress_bar()
+    hub_logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        hub_logging.set_verbosity(level)
+        if shown:
+            hub_logging.enable_progress_bar()
