@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
+from collavo.datasets.evaluation.evalai import without_punctuation_vlmevalkit
 from collavo.datasets.evaluation.parsing import Parser
 from collavo.registry import PARSERS
 
 _NEGATIONS = frozenset(("No", "not", "no"))
-
-_PUNCTUATION = ';/[]"{}()=+\\_-><@`,?!'
 
 
 @PARSERS.register("pope.official", "pope.authors", "pope.llava")
@@ -59,7 +56,7 @@ class VlmEvalKitPope(Parser):
     unparsed_is_no = True
 
     def parse(self, text: str) -> str:
-        words = _without_punctuation(text.lower()).split()
+        words = without_punctuation_vlmevalkit(text.lower()).split()
         yes, no = "yes" in words, "no" in words
         return "other" if yes == no else "yes" if yes else "no"
 
@@ -95,18 +92,3 @@ class VlmEvalKitMme(VlmEvalKitPope):
 
     Source: open-compass/VLMEvalKit YOrN_Extraction without a judge, MME_rating.
     """
-
-
-def _without_punctuation(text: str) -> str:
-    """Removes punctuation as VLMEvalKit does before it looks for words.
-
-    A mark that touches a space somewhere is deleted everywhere, any other becomes a space; a
-    comma between digits makes all of them be deleted. Then the first 32 periods go that touch no
-    digit (re.UNICODE stands where the count belongs).
-    """
-    between_digits = re.search(r"\d,\d", text) is not None
-    out = text
-    for mark in _PUNCTUATION:
-        deleted = between_digits or f"{mark} " in text or f" {mark}" in text
-        out = out.replace(mark, "" if deleted else " ")
-    return re.sub(r"(?<!\d)\.(?!\d)", "", out, count=32)
