@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from collavo.datasets.miniature.scenes import Scene
+from collavo.datasets.miniature.scenes import Region, Scene, Thing
 from collavo.datasets.registration.coco_panoptic import COCO_PANOPTIC
 
 _SPREAD = 0x9E3779
@@ -42,7 +42,8 @@ def decode(picture: Image.Image) -> np.ndarray:
 def segments_info(drawn: Scene) -> list[dict[str, Any]]:
     """Lists a scene's segments as the format has them: ids, official categories, XYWH boxes."""
     rows = []
-    for segment in (*drawn.things, *drawn.stuff):
+    segments: list[Thing | Region] = [*drawn.things, *drawn.stuff]
+    for segment in segments:
         x0, y0, x1, y1 = segment.box
         rows.append(
             {

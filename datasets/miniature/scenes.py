@@ -190,7 +190,8 @@ def _label(
         if mask.any():
             seen.append((LABELS[item.shape.name], _box(mask), item, mask))
     panoptic = np.zeros(owner.shape, np.int32)
-    things, stuff = [], []
+    things: list[Thing] = []
+    stuff: list[Region] = []
     for label_id, box, item, mask in sorted(seen, key=lambda entry: entry[:2]):
         panoptic[mask] = len(things) + 1
         color, area = item.color, int(mask.sum())
