@@ -17,7 +17,7 @@ from collavo.modeling.architectures import collavo_answers as answers
 from collavo.modeling.architectures.base import Architecture, Generation, ImageContext
 from collavo.modeling.architectures.collavo_loading import PublishedCheckpoint
 from collavo.modeling.architectures.collavo_sight import Sight
-from collavo.modeling.architectures.published import CLIP_L_14, PLORA_RANK
+from collavo.modeling.architectures.published import PLORA_RANK, vision_fields
 from collavo.modeling.crayon.embedding import CrayonEmbedding
 from collavo.modeling.llms.internlm2 import InternLM2
 from collavo.modeling.llms.templates import get_template
@@ -62,7 +62,7 @@ class CoLLaVO(PublishedCheckpoint, Architecture):
         image_size: int | None = None,
     ) -> None:
         super().__init__()
-        vision = {**CLIP_L_14, **(config.get("vision_config") or {})}
+        vision = vision_fields(config)
         self.vision_encoder = CLIPVisionEncoder(
             vision, image_size or vision["image_size"], attn if attn == "eager" else "sdpa"
         )

@@ -22,7 +22,7 @@ from collavo.modeling.architectures.collavo_weights import (
     open_published,
     published_rules,
 )
-from collavo.modeling.architectures.published import CLIP_L_14, VIT
+from collavo.modeling.architectures.published import VIT, vision_fields
 from collavo.modeling.checkpoints.digest import file_digest
 from collavo.modeling.checkpoints.folder import CheckpointFolder
 from collavo.modeling.checkpoints.load import load_weights
@@ -173,8 +173,7 @@ def rules_of(model: CoLLaVO) -> dict[str, TensorRule]:
     if hasattr(model.vision_encoder.tower, "vision_model"):  # as older transformers nest it
         prefix += "vision_model."
     rules = published_rules(model.config, prefix)
-    vision = {**CLIP_L_14, **(model.config.get("vision_config") or {})}
-    if vision["image_size"] != model.image_size:
+    if vision_fields(model.config)["image_size"] != model.image_size:
         resized = partial(_resized, grid=model.grid)
         rules[POSITIONS] = replace(rules[POSITIONS], split=resized)
     return rules

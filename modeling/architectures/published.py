@@ -57,7 +57,7 @@ def published_shapes(config: Mapping[str, Any], rank: int = PLORA_RANK) -> dict[
         CheckpointError: The config lacks a field.
     """
     try:
-        vision = {**CLIP_L_14, **(config.get("vision_config") or {})}
+        vision = vision_fields(config)
         width, classes = int(config["hidden_size"]), int(config["vocab_size"])
         shapes: dict[str, Shape] = {"model.tok_embeddings.weight": (classes + 1, width)}
         for i in range(int(config["num_hidden_layers"])):
@@ -77,6 +77,12 @@ def published_shapes(config: Mapping[str, Any], rank: int = PLORA_RANK) -> dict[
     shapes["seg_prompt_embed.weight"] = (NUM_CLASSES, channels)
     shapes["seg_num_embed.weight"] = (NUM_INSTANCES, channels)
     return shapes
+
+
+def vision_fields(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the vision tower's fields: CLIP-L/14 where config.json has none, at its `img_size`."""
+    size = config.get("img_size", CLIP_L_14["image_size"])
+    return {**CLIP_L_14, "image_size": size, **(config.get("vision_config") or {})}
 
 
 def linear_shapes(config: Mapping[str, Any]) -> dict[str, Shape]:

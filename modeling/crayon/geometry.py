@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from collavo.errors import CheckpointError
-from collavo.modeling.architectures.published import CLIP_L_14
+from collavo.modeling.architectures.published import vision_fields
 from collavo.modeling.weights import builtin_weights, resolve_config
 
 
@@ -28,9 +28,9 @@ def crayon_geometry(cfg: Any) -> tuple[int, tuple[int, int]]:
     key = "RESUME_FROM" if cfg.RESUME_FROM else "MODEL.WEIGHTS"
     path = resolve_config(name or str(builtin_weights("collavo")), str(cfg.MODEL.REVISION), key)
     try:
-        vision = json.loads(path.read_text(encoding="utf-8")).get("vision_config") or {}
+        vision = vision_fields(json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, AttributeError) as error:
         raise CheckpointError(f"{path} is no JSON object: {error}") from error
-    size = int(cfg.INPUT.IMAGE_SIZE or vision.get("image_size", CLIP_L_14["image_size"]))
-    side = size // int(vision.get("patch_size", CLIP_L_14["patch_size"]))
+    size = int(cfg.INPUT.IMAGE_SIZE or vision["image_size"])
+    side = size // int(vision["patch_size"])
     return size, (side, side)
