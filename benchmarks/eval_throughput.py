@@ -17,7 +17,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-MODES = ("table", "memory", "processes", "bf16")
+MODES = ("table", "bf16", "profile", "processes", "memory")
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -96,6 +96,8 @@ def _measure(
         table.measure(folder, work, rank, loads, state["blocks"], save)
     if "bf16" in args.modes:
         state["bf16"] = extra.bf16(folder, work, loads)
+    if "profile" in args.modes:
+        state["profile"] = extra.profile(folder, work)
     if "processes" in args.modes:
         state["processes"] = extra.processes(folder, work)
     if "memory" in args.modes:

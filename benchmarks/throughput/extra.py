@@ -1,18 +1,24 @@
-"""Measurements beside the table: bfloat16, memory over many questions, two processes."""
+"""Measurements beside the table: bfloat16, profile, memory over many questions, two processes."""
 
 from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from torch.profiler import ProfilerActivity
+from torch.profiler import profile as torch_profile
+
 from benchmarks.throughput.data import build as build_data
+from benchmarks.throughput.original_run import OriginalRunner
 from benchmarks.throughput.ours_run import CONFIG, PLUGIN, OursRunner
 from benchmarks.throughput.plugin import FOLDER
+from collavo.config.paths import configs_dir
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -68,18 +74,16 @@ def _bench(folder: Path) -> list[str]:
 
 def processes(folder: Path, work: Path) -> dict[str, Any]:
     """Compares two processes on two cores with one on one, at the same work."""
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_machines", "1"]
-    launch += ["--mixed_precision", "no", "--dynamo_backend", "no", "--num_processes"]
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--config_file"]
     alone = ["taskset", "-c", "0"] if sys.platform == "linux" else []
     seconds: dict[str, float] = {}
     questions = 0
     for name, command in {
-        "one": [*alone, *launch, "1"],
-        "two": [*launch, "2"],
+        "one": [*alone, *launch, str(configs_dir() / "accel" / "cpu.yaml")],
+        "two": [*launch, str(configs_dir() / "accel" / "multi_cpu.yaml"), *_free_port()],
     }.items():
         run = work / "runs" / f"processes-{name}"
-        environment = {"OMP_NUM_THREADS": "1"}
-        found = evaluate(command, run, _bench(folder), environment)["timings"]
+        found = evaluate(command, run, _bench(folder), {"OMP_NUM_THREADS": "1"})["timings"]
         seconds[name] = found["seconds"]
         questions = found["answered_now"]
     return {
@@ -88,6 +92,35 @@ def processes(folder: Path, work: Path) -> dict[str, Any]:
         "two_processes_on_two_cores_s": seconds["two"],
         "faster": round(seconds["one"] / seconds["two"], 3),
     }
+
+
+def _free_port() -> list[str]:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return ["--main_process_port", str(one.getsockname()[1])]
+
+
+def profile(folder: Path, work: Path, top: int = 10) -> dict[str, list[str]]:
+    """Says on which kernels each way spends its processor time, on the questions of one image."""
+    ours, original = OursRunner(folder, work / "runs"), OriginalRunner(folder)
+    samples = ours.task("pope").samples[:18]
+    task = ours.task("pope", [s.sample_id for s in samples])
+    ours.run(task)
+    shares: dict[str, list[str]] = {}
+    for name, run in {
+        "original, 5 questions": lambda: original.run(samples[:5], task.pipeline, 3, 5),
+        "ours, 18 questions": lambda: ours.run(task),
+    }.items():
+        with torch_profile(activities=[ProfilerActivity.CPU]) as profiled:
+            run()
+        events = sorted(profiled.key_averages(), key=lambda e: -e.self_cpu_time_total)
+        total = sum(e.self_cpu_time_total for e in events)
+        shares[name] = [
+            f"{e.key.removeprefix('aten::')} {e.self_cpu_time_total / total:.0%}"
+            for e in events[:top]
+        ] + [f"of {total / 1e6:.2f} s"]
+    ours.close()
+    return shares
 
 
 def memory(work: Path, many: int) -> dict[str, Any]:

@@ -126,8 +126,7 @@ def _prefix_part(
 def _refuse_unknown(cache: SharedPrefixCache, options: dict[str, Any]) -> None:
     """Refuses attention variants that would change the scores."""
     window = options.get("sliding_window")
-    longest = cache.capacity + max(prefix.length for prefix in cache.prefixes)
-    if window is not None and window < longest:
+    if window is not None and window < (longest := cache.longest):
         raise ValueError(f"a sliding window of {window} is shorter than the prompt ({longest})")
     for name in ("softcap", "s_aux"):
         if options.get(name) is not None:

@@ -51,6 +51,7 @@ class SharedPrefixCache(Cache):
         self.keys: list[Tensor] = []
         self.values: list[Tensor] = []
         self.segments = list(_segments(self.owners))
+        self.longest = capacity + max(prefix.length for prefix in self.prefixes)
         self._ragged = any(starts)
         device = self.prefixes[0].keys[0].device
         lengths = [self.prefixes[owner].length for owner in self.owners]

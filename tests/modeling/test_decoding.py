@@ -249,3 +249,16 @@ def test_option_scores_equal_those_of_whole_prompts():
             want = log_probs.gather(1, torch.tensor(ids)[:, None]).sum().item()
             assert total == pytest.approx(want, abs=1e-4)
             assert mean == pytest.approx(want / len(ids), abs=1e-4)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("beams", [1, 3])
+def test_a_gpu_gives_the_tokens_of_the_cpu(beams):
+    llm = tiny_llm(3)
+    prefixes, suffixes, owners = case(3, questions=11)
+    generation, eos = Generation(num_beams=beams, max_new_tokens=12), ends(3, 6)
+    want = generate_shared(llm, encode(llm, prefixes), suffixes, owners, generation, eos)
+    contexts = [context.to("cuda") for context in encode(llm, prefixes)]
+    got = generate_shared(llm.to("cuda"), contexts, suffixes, owners, generation, eos)
+    assert got == want

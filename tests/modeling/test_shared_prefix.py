@@ -184,3 +184,14 @@ def test_refuses_a_sliding_window_shorter_than_the_prompt():
     with pytest.raises(ValueError, match="sliding window of 8 is shorter than the prompt .9."):
         forward_rows(llm, SharedPrefixCache([prefix], [0], [0], 9), torch.tensor([[3]]))
     forward_rows(llm, SharedPrefixCache([prefix], [0], [0], 8), torch.tensor([[3]]))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_kernels_of_a_gpu_agree_with_plain_products(dtype):
+    query, key, value = (torch.randn(2, 3, n, 64, device="cuda", dtype=dtype) for n in (7, 40, 40))
+    fast = parts.partial_attention(query[:, :, 2:], key, value, 0.125)
+    plain = parts.materialised_attention(query[:, :, 2:], key, value, 0.125)
+    assert torch.allclose(fast[0], plain[0], atol=2e-2 if dtype == torch.bfloat16 else 1e-5)
+    assert torch.allclose(fast[1], plain[1], atol=2e-2 if dtype == torch.bfloat16 else 1e-4)
