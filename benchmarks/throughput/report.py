@@ -98,25 +98,26 @@ def prefill_share(found: dict[str, Any], rank: int) -> float:
 
 INTRODUCTION = """# Throughput against the original's algorithm
 
-Written by `python benchmarks/eval_throughput.py`; the numbers are of the machine named at the end.
+Written by `python benchmarks/eval_throughput.py`; the machine is named at the end.
 
-The model is CoLLaVO at the size of `configs/bench`: hidden 512, 8 layers, 8 heads / 2 kv, FFN 1,536,
-vocabulary 2,000, 490 px = 1,225 image tokens, CLIP of 2 layers x 256, Mask2Former with Swin embed 48
-and 100 queries, all drawn at random, float32. Answers are 5 tokens with 3 beams, and end at `</s>`
-and the end of turn in both ways.
+The model is CoLLaVO at the size of `configs/bench`: hidden 512, 8 layers, 8 heads / 2 kv, FFN
+1,536, vocabulary 2,000, 490 px = 1,225 image tokens, CLIP of 2 layers x 256, Mask2Former with Swin
+embed 48 and 100 queries, all drawn at random, float32. Answers are 5 tokens with 3 beams, and end
+at `</s>` and the end of turn in both ways.
 
 *original* is the original's algorithm, written plainly in `benchmarks/throughput/original*.py` and
-checked against the golden cases: per batch of 5 questions Mask2Former, CLIP, both projectors and the
-whole prefill, the last two for each beam, eager attention with logits at all positions, PLoRA by
-boolean masks, the crayon's term on all cells in all layers, repeated keys and values, a cache that
-is concatenated and reordered whole. *ours* is the toolkit's engine as `lbk_entry.py eval` runs it.
-Both read the same checkpoint and images. They take turns on blocks of questions: ours, original,
-ours again; ours is the mean of its two. Time excludes loading the model and scoring.
+checked against the golden cases: per batch of 5 questions Mask2Former and the crayon's projector,
+then for each beam CLIP, its projector and the whole prefill, with eager attention, logits at all
+positions, PLoRA by boolean masks, the crayon's term on all cells in all layers, repeated keys and
+values, and a cache that is concatenated and reordered whole. *ours* is the toolkit's engine as
+`lbk_entry.py eval` runs it. Both read the same checkpoint and images. They take turns on blocks of
+questions: ours, original, ours again; ours is the mean of its two. Time excludes loading the model
+and scoring.
 
-Drawn weights find no object. Both ways run Mask2Former and then get the same planted logits for the
-same pixels, with 8 to 13 segments, which makes a crayon text of 70 to 100 tokens.
+Drawn weights find no object. Both ways run Mask2Former and then get the same planted logits for
+the same pixels, with 8 to 13 segments, which makes a crayon text of 70 to 100 tokens.
 
-An answer is different if any of its token ids is. Tokens are counted as they go through the decoder.
+An answer is different if any of its token ids is. Tokens are counted as they pass the decoder.
 """
 
 
