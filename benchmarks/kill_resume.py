@@ -3,10 +3,10 @@
     python benchmarks/kill_resume.py --rounds 100            # a model that costs nothing
     python benchmarks/kill_resume.py --rounds 10 --real      # the built-in tiny CoLLaVO on POPE
 
-A round starts a run of one or two processes, sends a signal (SIGKILL to a worker, to the launcher or
-to all; SIGTERM; SIGINT) at a random moment, sometimes does so again, and lets a last launch of one or
-two processes finish. It passes if the scores and predictions.jsonl are byte-equal to an unbroken
-run's, no answer that was on disk was computed again, and everything that was killed was gone in time.
+A round starts a run of one or two processes, sends a signal (SIGKILL to a worker, to the launcher
+or to all; SIGTERM; SIGINT) at a random moment, sometimes does so again, and lets a last launch of
+one or two processes finish. It passes if the scores and predictions.jsonl are byte-equal to an
+unbroken run's, no answer that was on disk was computed again, and all processes were gone in time.
 """
 
 from __future__ import annotations
@@ -108,17 +108,30 @@ def stored(run: Path) -> Counter[str]:
     return counts
 
 
-def members(group: int) -> list[int]:
-    """Lists the processes of a group, zombies left out."""
+def members(run: Path) -> list[int]:
+    """Lists the processes at work in a run folder, zombies left out."""
     found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
+    for folder in Path("/proc").glob("[0-9]*"):
         try:
-            fields = stat.read_text().rsplit(")", 1)[1].split()
+            words = (folder / "cmdline").read_bytes()
+            state = (folder / "stat").read_text().rsplit(")", 1)[1].split()[0]
         except OSError:
             continue
-        if int(fields[2]) == group and fields[0] != "Z":
-            found.append(int(stat.parent.name))
+        if f"EVAL.RUN_DIR={run}\0".encode() in words and state != "Z":
+            found.append(int(folder.name))
     return found
+
+
+def strike(process: subprocess.Popen[str], run: Path, how: str, rng: random.Random) -> None:
+    """Sends the signal."""
+    others = [pid for pid in members(run) if pid != process.pid]
+    targets = {"all": [process.pid, *others], "worker": [rng.choice(others or [process.pid])]}
+    signals = {"interrupt": signal.SIGINT, "terminate": signal.SIGTERM}
+    for pid in targets.get(how, [process.pid]):
+        try:
+            os.kill(pid, signals.get(how, signal.SIGKILL))
+        except ProcessLookupError:
+            continue
 
 
 def break_off(
@@ -138,29 +151,13 @@ def break_off(
     while process.poll() is None and not ready() and time.monotonic() - begin < LIMIT:
         time.sleep(0.01)
     time.sleep(rng.uniform(0.0, 0.05))
-    group = process.pid
-    alive = members(group)
     if process.poll() is None:
-        try:
-            if how == "all":
-                os.killpg(group, signal.SIGKILL)
-            elif how == "interrupt":
-                os.killpg(group, signal.SIGINT)
-            elif how == "terminate":
-                os.kill(group, signal.SIGTERM)
-            elif how == "worker" and len(alive) > 1:
-                os.kill(rng.choice([p for p in alive if p != group]), signal.SIGKILL)
-            else:
-                os.kill(group, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+        strike(process, run, how, rng)
     deadline = time.monotonic() + GONE_WITHIN
-    while time.monotonic() < deadline:
+    while members(run) and time.monotonic() < deadline:
         process.poll()
-        if not members(group):
-            break
         time.sleep(0.02)
-    late = members(group)
+    late = members(run)
     for pid in late:
         os.kill(pid, signal.SIGKILL)
     process.communicate()
@@ -173,7 +170,8 @@ def finish(setup: Setup, run: Path, processes: int) -> tuple[int, str]:
     try:
         output, _ = process.communicate(timeout=LIMIT)
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
+        for pid in members(run):
+            os.kill(pid, signal.SIGKILL)
         return 124, process.communicate()[0]
     return process.returncode, output
 

@@ -50,9 +50,11 @@ def run(args: argparse.Namespace) -> int:
 
     The code is left for the launcher's caller too. A process that is killed leaves none.
     """
-    from collavo.engine.accelerator import Terminated, launched
+    from collavo.engine.accelerator import Terminated, end_with_parent, launched
     from collavo.engine.store import StoreError
 
+    if launched():
+        end_with_parent()
     try:
         code = _run(args)
     except (UserError, UnknownNameError) as error:
@@ -61,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
         code = EXIT_USAGE
     except KeyboardInterrupt as stop:
         if speaks_here():
-            print("interrupted; what is finished is kept, the same command goes on", file=sys.stderr)
+            print("interrupted; what is finished is kept, run it again to go on", file=sys.stderr)
         code = EXIT_INTERRUPTED
         if isinstance(stop, Terminated) and launched():
             return code  # perhaps because another process died: that is no verdict of ours

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from types import FrameType
 from typing import Any
 
@@ -19,6 +20,8 @@ from collavo.engine.board import Board, LocalBoard, StoreBoard
 from collavo.errors import ConfigError
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+_watched = False
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ def start_processes(device: str = "auto", seed: int = 0, timeout: float = 600.0)
     """
     import torch
     from accelerate import Accelerator
-    from accelerate.utils import set_seed
+    from accelerate.utils import InitProcessGroupKwargs, set_seed
 
     from_launcher = launched()
     if from_launcher:
@@ -75,7 +78,8 @@ def start_processes(device: str = "auto", seed: int = 0, timeout: float = 600.0)
             "DEVICE is 'cuda', but torch sees no CUDA device here: set DEVICE cpu (or auto), or "
             "install a CUDA build of torch and check nvidia-smi"
         )
-    accelerator = Accelerator(cpu=device == "cpu" or not has_cuda)
+    limits = InitProcessGroupKwargs(timeout=timedelta(seconds=timeout))
+    accelerator = Accelerator(cpu=device == "cpu" or not has_cuda, kwargs_handlers=[limits])
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world != accelerator.num_processes:
         raise ConfigError(
@@ -120,13 +124,19 @@ def _set_threads(from_launcher: bool) -> None:
 
 
 def end_with_parent() -> None:
-    """Ends this process as soon as its parent is gone.
+    """Ends this process as soon as its parent, a launcher, is gone.
 
-    Linux sends the signal itself; elsewhere, and if the parent was gone before, a thread watches.
+    Linux sends the signal itself; elsewhere a thread watches. Calling it again does nothing.
     """
+    global _watched
+    if _watched:
+        return
+    _watched = True
     parent = os.getppid()
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if parent == 1 and not _launches(parent):  # gone before the call
+        os._exit(1)
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -134,6 +144,16 @@ def end_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, name="parent-watch", daemon=True).start()
+
+
+def _launches(pid: int) -> bool:
+    """Whether a process is a launcher, as the first process of a container may be."""
+    try:
+        with open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as file:
+            words = file.read()
+        return any(word in words for word in ("accelerate", "torchrun", "torch."))
+    except OSError:
+        return True  # nothing is known of it
 
 
 class Watchdog:

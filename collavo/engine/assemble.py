@@ -36,6 +36,7 @@ class Work:
     crayons: CrayonMaker
     answerer: Answerer
     stats: Stats
+    limits: Limits
 
 
 def assemble(
@@ -77,7 +78,7 @@ def assemble(
     asker = Asker(architecture, generation, device, limits, stats, reuse, score)
     answerer = Answerer(preparer, asker, emit, device, reuse)
     loader = ImageLoader(model.mapper, done, cfg.DATALOADER.NUM_WORKERS)
-    return Work(units, loader, crayons, answerer, stats)
+    return Work(units, loader, crayons, answerer, stats, limits)
 
 
 def segment_cache(cfg: Any, model: Model) -> SegmentCache | None:

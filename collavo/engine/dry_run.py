@@ -89,7 +89,7 @@ def _probe(
     unshared = questions * sums.get("tokens_unshared", 0.0) / asked
     weights = sum(p.numel() * p.element_size() for p in model.architecture.parameters())
     free = free_memory(model.device)
-    limits = work.answerer.limits
+    limits = work.limits
     return [
         ("prefill tokens", f"{computed:,.0f}"),
         ("prefill tokens, nothing shared", f"{unshared:,.0f}"),

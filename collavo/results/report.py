@@ -34,7 +34,7 @@ class Flags:
         """Words each flag for the reader."""
         told = {
             "miniature": "the built-in miniature of the dataset, not the benchmark itself",
-            "untrained": "untrained weights: the answers mean nothing",
+            "untrained": "the weights are random and the answers mean nothing",
             "subset": "part of the dataset only: not a score of the benchmark",
             "failures": "failed samples are left out of the scores",
         }

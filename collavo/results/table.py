@@ -91,9 +91,7 @@ def _print_table(
     from rich.table import Table
 
     listed = [list(row) for row in rows]
-    table = Table(
-        title=escape(title), box=box.SIMPLE_HEAD, title_justify="left", title_style="bold"
-    )
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for k, column in enumerate(columns):
         numeric = all(isinstance(row[k], (int, float, type(None))) for row in listed)
         table.add_column(escape(column), justify="right" if numeric else "left")

@@ -1,0 +1,76 @@
+"""Markers: what launches began and did not finish, and who is at fault."""
+
+from __future__ import annotations
+
+import pytest
+
+from collavo.engine.markers import Markers, Suspects
+from collavo.engine.plan import Unit
+from collavo.engine.store import Store
+from collavo.records import Sample
+
+
+def unit(key: str) -> Unit:
+    samples = (Sample(f"{key}1", None, "?", 1), Sample(f"{key}2", None, "?", 2))
+    return Unit(key, None, samples, samples, 1.0)
+
+
+A, B = unit("a"), unit("b")
+
+
+@pytest.fixture
+def launch(tmp_path):
+    store = Store(tmp_path)
+
+    def begin(number: int, rank: int = 0) -> Markers:
+        return Markers(store.appender("started", number, rank))
+
+    return begin
+
+
+def test_unfinished_units_are_counted_by_launch(launch, tmp_path):
+    launch(1).begin([A, B])
+    second = launch(2)
+    second.begin([A, B])
+    second.end([A])
+    suspects = Suspects.read(tmp_path, 3)
+    assert suspects.attempts == {"b": 2}  # finishing a clears it
+    assert suspects.is_alone(B) and not suspects.is_alone(A)
+    assert Suspects.read(tmp_path, 2).attempts == {"a": 1, "b": 1}
+
+
+def test_an_orderly_end_leaves_no_suspicion(launch, tmp_path):
+    markers = launch(1)
+    markers.begin([A])
+    markers.release()
+    assert Suspects.read(tmp_path, 2).attempts == {}
+
+
+def test_what_was_alone_when_its_process_died_is_at_fault(launch, tmp_path):
+    for number in (1, 2):
+        launch(number).begin([A])
+    markers = launch(3)
+    markers.alone(A)
+    markers.alone(A, "a1")
+    suspects = Suspects.read(tmp_path, 4)
+    assert suspects.died(A) == (False, {"a1"})
+    markers = launch(4)
+    markers.alone(A)
+    assert Suspects.read(tmp_path, 5).died(A) == (True, {"a1"})
+
+
+def test_what_was_alone_and_ended_is_not_at_fault(launch, tmp_path):
+    markers = launch(1)
+    markers.alone(A, "a1")
+    markers.end([A])
+    assert Suspects.read(tmp_path, 2).culprits == {}
+    markers = launch(2)
+    markers.alone(A, "a1")
+    markers.release()
+    assert Suspects.read(tmp_path, 3).culprits == {}
+
+
+def test_what_is_known_goes_to_the_other_processes(launch, tmp_path):
+    launch(1).begin([A])
+    suspects = Suspects.read(tmp_path, 2)
+    assert Suspects(**suspects.note()).attempts == suspects.attempts

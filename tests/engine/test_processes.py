@@ -1,0 +1,146 @@
+"""Runs of several processes, and processes that die: nothing is lost, nothing is left hanging."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+LIMIT = 60.0  # seconds that a start may take on a busy machine
+
+
+def finish(process: subprocess.Popen, seconds: float = LIMIT) -> str:
+    """Waits for the end and returns the output."""
+    try:
+        return process.communicate(timeout=seconds)[0]
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        pytest.fail(f"still running after {seconds} s: {process.communicate()[0]}")
+
+
+def wait_for(condition, seconds: float = LIMIT):
+    """Waits until a condition holds and returns its value."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if value := condition():
+            return value
+        time.sleep(0.02)
+    pytest.fail("waited in vain")
+
+
+def stored(bench) -> list[str]:
+    """Ids of the complete lines on disk."""
+    found = []
+    for part in bench.save.glob("*/*/parts/*.jsonl"):
+        lines = part.read_bytes().split(b"\n")[:-1]
+        found += [json.loads(line)["id"] for line in lines]
+    return found
+
+
+def workers(launcher: subprocess.Popen) -> list[int]:
+    """The processes that the launcher started."""
+    children = Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children")
+    return [int(pid) for pid in children.read_text().split()] if children.exists() else []
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_two_processes_give_the_bytes_of_one(bench):
+    whole = bench.run()
+    bench.asked()
+    output = finish(bench.start(*bench.words("--fresh"), processes=2, FAKE_SLEEP="0.05"))
+    folder = bench.folder()
+    assert (folder / "exit_code").read_text() == "0\n", output
+    assert (folder / "predictions.jsonl").read_bytes() == whole.bytes
+    results = json.loads((folder / "results.json").read_text())
+    assert results["scores"] == whole.results["scores"]
+    parts = sorted((folder / "parts").glob("*.jsonl"))
+    assert len(parts) == 2 and all(p.read_bytes() for p in parts)  # both did their share
+    assert max(Counter(bench.asked()).values()) == 1
+    assert output.count("30 of 30 answered") == 1
+    assert len(results["memory"]) == 2
+
+
+@pytest.mark.parametrize("victim", ["worker", "launcher"])
+def test_a_process_that_dies_ends_all_and_the_rest_is_resumed(bench, victim):
+    whole = bench.run()
+    words = bench.words("--fresh", EVAL__BATCH_SIZE=2)
+    launcher = bench.start(*words, processes=2, FAKE_SLEEP="0.2")
+    bench.asked()
+    wait_for(lambda: len(stored(bench)) in range(4, 20))
+    children = wait_for(lambda: len(workers(launcher)) == 2 and workers(launcher))
+    start = time.monotonic()
+    os.kill(children[1] if victim == "worker" else launcher.pid, signal.SIGKILL)
+    finish(launcher)
+    assert launcher.returncode != 0
+    wait_for(lambda: not any(is_running(pid) for pid in children), 10)
+    assert time.monotonic() - start < 10
+    on_disk = set(stored(bench))
+    assert (bench.folder() / "exit_code").read_text() == "1\n"
+    assert 0 < len(on_disk) < 30
+    bench.asked()
+    resumed = bench.run()
+    assert (resumed.code, resumed.bytes) == (0, whole.bytes)
+    assert len(bench.asked()) == 30 - len(on_disk)
+
+
+def test_sigterm_ends_in_order(bench):
+    whole = bench.run()
+    process = bench.start(*bench.words("--fresh", EVAL__BATCH_SIZE=2), FAKE_SLEEP="0.2")
+    wait_for(lambda: len(stored(bench)) in range(4, 20))
+    process.terminate()
+    output = finish(process)
+    assert process.returncode == 130 and "run it again" in output
+    marks = next((bench.folder() / "started").glob("*.jsonl")).read_text().splitlines()
+    assert json.loads(marks[-1]) == {"released": True}
+    assert bench.run().bytes == whole.bytes
+
+
+def test_a_worker_that_hangs_ends_the_run(bench):
+    whole = bench.run()
+    words = bench.words("--fresh", EVAL__TIMEOUT=2)
+    process = bench.start(*words, FAKE_HANG="thing 2 in image 0")
+    output = finish(process)
+    assert process.returncode == 1 and "Timeout" in output
+    assert bench.run(EVAL__TIMEOUT=2).bytes == whole.bytes
+
+
+def test_two_runs_in_one_folder_are_refused(bench):
+    words = bench.words(EVAL__BATCH_SIZE=1)
+    process = bench.start(*words, FAKE_SLEEP="0.5")
+    try:
+        wait_for(lambda: stored(bench))
+        second = bench.start(*words)
+        output = finish(second)
+        assert second.returncode == 2
+        assert f"another run is at work in {bench.folder()} (process {process.pid} on" in output
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    assert bench.run().code == 0  # the dead owner's lock is free
+
+
+def test_a_sample_that_kills_its_process_is_found_out(bench, monkeypatch):
+    codes = []
+    for _ in range(4):
+        process = bench.start(*bench.words(), FAKE_KILL="thing 3 in image 2")
+        finish(process)
+        codes.append(process.returncode)
+    assert codes == [-9, -9, -9, 3]
+    results = json.loads((bench.folder() / "results.json").read_text())
+    assert [f["sample_id"] for f in results["failed"]] == ["fake_set:2-3"]
+    assert "ended its process" in results["failed"][0]["error"]
+    assert results["counts"] == {"expected": 30, "answered": 29, "failed": 1}
+    monkeypatch.delenv("FAKE_KILL", raising=False)
+    assert bench.run("--allow-failures", "1").code == 0
