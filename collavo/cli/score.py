@@ -50,6 +50,7 @@ def run(args: argparse.Namespace) -> int:
     from collavo.config import get_cfg
     from collavo.datasets.evaluation.base import Evaluator
     from collavo.datasets.registration.catalog import metadata_of
+    from collavo.datasets.registration.layouts import use_layout
     from collavo.datasets.registration.roots import use_root
     from collavo.registry import EVALUATORS
     from collavo.results.files import plain
@@ -57,6 +58,7 @@ def run(args: argparse.Namespace) -> int:
 
     cfg = get_cfg(args.conf_files, args.overrides, args.config_overrides)
     use_root(cfg.DATASETS.ROOT, miniature=args.miniature)
+    use_layout(cfg.DATASETS.LAYOUT)
     metadata = metadata_of(args.dataset).as_dict()
     name = cfg.EVALUATOR or metadata.get("evaluator_type", "")
     if not name:

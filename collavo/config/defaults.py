@@ -66,6 +66,13 @@ _DATA = (
         none=-1,
     ),
     Key(
+        "DATASETS.LAYOUT",
+        "auto",
+        "The form of a dataset's files to read: CoLLaVO's, the authors', LLaVA's, Hugging Face's "
+        "parquet, VLMEvalKit's table; auto: the first that is there.",
+        choices=("auto", "original", "authors", "llava", "hf", "vlmevalkit"),
+    ),
+    Key(
         "DATASETS.ROOT",
         "",
         "Folder of all datasets; empty: DATASET2, DATASET, VLDATASET or "

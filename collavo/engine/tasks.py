@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from collavo.datasets.registration import catalog
+from collavo.datasets.registration.layouts import use_layout
 from collavo.datasets.registration.roots import root, use_root
 from collavo.engine.plan import missing_images, select
 from collavo.errors import ConfigError, DataError, MissingFileError
@@ -78,6 +79,7 @@ def make_tasks(make_cfg: MakeConfig) -> list[Task]:
     ARCHITECTURES.canonical(cfg.MODEL.NAME)
     SEGMENTERS.canonical(cfg.SEGMENTER.NAME)
     use_root(cfg.DATASETS.ROOT)
+    use_layout(cfg.DATASETS.LAYOUT)
     for name in names:  # all names before any file
         catalog.metadata_of(name)
     return [_make_task(name, number, make_cfg) for number, name in enumerate(names)]
