@@ -88,6 +88,9 @@ class CrayonCache:
     def __len__(self) -> int:
         return len(self._places)
 
+    def __bool__(self) -> bool:
+        return True  # an empty cache is one too
+
     def __contains__(self, digest: str) -> bool:
         return bytes.fromhex(digest) in self._places
 

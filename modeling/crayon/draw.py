@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 
@@ -14,7 +13,7 @@ from collavo.modeling.crayon.maps import crayon_maps
 from collavo.modeling.crayon.palette import PAPER, font, ink_on
 from collavo.records import Segments
 
-_OPACITY = 0.5
+_OPACITY, _FADING = 0.5, 0.2
 _SHORTEST, _LONGEST = 360, 2048
 """Sides in pixels below and above which an image is drawn larger or smaller than it is."""
 
@@ -31,10 +30,10 @@ def draw_crayon(image: Image.Image, segments: Segments, class_names: Sequence[st
     """
     base = _sized(image.convert("RGB"))
     unit = max(12, round(math.sqrt(base.width * base.height) / 40))
-    ids = segments.ids.cpu().numpy()
+    ids = segments.ids.clamp(min=0).cpu().numpy()
     objects = _objects(segments, class_names)
     large = _stretched(ids, base.width, base.height)
-    picture = Image.fromarray(_blended(np.asarray(base), large, objects, max(2, unit // 8)))
+    picture = _blended(base, large, objects, max(2, unit // 8))
     draw = ImageDraw.Draw(picture)
     for item in objects:
         _label(draw, ids == item.id, picture.size, item, unit)
@@ -67,23 +66,33 @@ def _stretched(ids: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 def _blended(
-    pixels: np.ndarray, ids: np.ndarray, objects: Sequence[DrawnObject], line: int
-) -> np.ndarray:
+    image: Image.Image, ids: np.ndarray, objects: Sequence[DrawnObject], line: int
+) -> Image.Image:
     """Tints each segment, greys the rest, and draws white outlines of `line` pixels.
 
     The image below is nearly grey, so that a tint keeps the hue of its class.
     """
-    faded = 0.85 * pixels.mean(2, keepdims=True) + 0.15 * pixels
-    result = 0.8 * faded + 0.2 * 255
+    size = max([0, int(ids.max()), *(o.id for o in objects)]) + 1
+    tints = np.full((size, 3), PAPER, dtype=np.uint8)
+    shares = np.full(size, round(255 * _FADING), dtype=np.uint8)
     for item in objects:
-        inside = ids == item.id
-        result[inside] = (1 - _OPACITY) * faded[inside] + _OPACITY * np.array(item.color)
+        tints[item.id], shares[item.id] = item.color, round(255 * _OPACITY)
+    faded = Image.blend(image, image.convert("L").convert("RGB"), 0.85)
+    picture = Image.composite(Image.fromarray(tints[ids]), faded, Image.fromarray(shares[ids]))
+    picture.paste(PAPER, mask=Image.fromarray(_edges(ids, line)))
+    return picture
+
+
+def _edges(ids: np.ndarray, line: int) -> np.ndarray:
+    """Where outlines lie, as 0 and 255: from the border of two segments to the right and down."""
     edge = np.zeros(ids.shape, dtype=bool)
-    height, width = ids.shape
-    for down, right in itertools.product(range(line + 1), repeat=2):
-        edge[down:, right:] |= ids[down:, right:] != ids[: height - down, : width - right]
-    result[edge] = PAPER
-    return result.round().clip(0, 255).astype(np.uint8)
+    edge[:, 1:] |= ids[:, 1:] != ids[:, :-1]
+    edge[1:] |= ids[1:] != ids[:-1]
+    edge[1:, 1:] |= ids[1:, 1:] != ids[:-1, :-1]
+    for _ in range(line - 1):
+        edge[:, 1:] |= edge[:, :-1].copy()
+        edge[1:] |= edge[:-1].copy()
+    return edge.astype(np.uint8) * 255
 
 
 def _label(

@@ -39,7 +39,7 @@ def crayon_maps(
     """
     ids = segments.ids.cpu().long()
     ordered = sorted(segments.segments, key=lambda s: s.id)
-    size = 1 + max([int(ids.max()), *(s.id for s in ordered)])
+    size = 1 + max([0, int(ids.max()), *(s.id for s in ordered)])
     semantic = torch.zeros(size, dtype=torch.int64)
     number = torch.zeros(size, dtype=torch.int64)
     counts: Counter[int] = Counter()
