@@ -124,9 +124,10 @@ class PLoRALinear(nn.Module):
         base = self.base
         if injection.span is None:
             return self._scattered(x, injection)
-        if torch.is_grad_enabled() or type(base) is not nn.Linear or base.bias is not None:
-            return self._sliced(x, injection, injection.span)
-        return self._in_place(x, injection, injection.span, base.weight)
+        plain = self.mergeable and not torch.is_grad_enabled()
+        if plain and isinstance(base, nn.Linear) and _one_dtype(x, base.weight):
+            return self._in_place(x, injection, injection.span, base.weight)
+        return self._sliced(x, injection, injection.span)
 
     @property
     def mergeable(self) -> bool:
@@ -213,3 +214,8 @@ class PLoRALinear(nn.Module):
             if low is not None:
                 image.addmm_(low[row], self.up.weight.t(), alpha=self.scale)
         return y
+
+
+def _one_dtype(x: Tensor, weight: Tensor) -> bool:
+    """Whether a product needs no cast, neither of its own nor by autocast."""
+    return x.dtype == weight.dtype and not torch.is_autocast_enabled(x.device.type)

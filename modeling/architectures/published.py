@@ -80,7 +80,7 @@ def published_shapes(config: Mapping[str, Any], rank: int = PLORA_RANK) -> dict[
 
 
 def vision_fields(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the vision tower's fields: CLIP-L/14 where config.json has none, at its `img_size`."""
+    """Returns the vision tower's fields: CLIP-L/14 at `img_size` where config.json has none."""
     size = config.get("img_size", CLIP_L_14["image_size"])
     return {**CLIP_L_14, "image_size": size, **(config.get("vision_config") or {})}
 

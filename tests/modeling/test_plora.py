@@ -120,6 +120,17 @@ def test_gradients_are_those_of_the_plain_sum(where: str) -> None:
         torch.testing.assert_close(found, expected)
 
 
+def test_autocast_is_followed() -> None:
+    state = InjectionState()
+    made = linear(state).eval()
+    with torch.no_grad(), state.injection(injections(term())["span"]):
+        with torch.autocast("cpu", torch.bfloat16):
+            found = made(torch.ones(B, S, WIDTH))
+        full = made(torch.ones(B, S, WIDTH))
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(found.float(), full, atol=0.2, rtol=0.05)
+
+
 def test_b_starts_at_zero_and_a_does_not() -> None:
     made = PLoRALinear(nn.Linear(WIDTH, OUT), PLoRADown(WIDTH, RANK, True), InjectionState())
     assert made.crayon_up is not None
