@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import sys
 from importlib import metadata
@@ -52,6 +53,8 @@ def cuda_line() -> str:
 def main() -> int:
     """Prints a line for each package; returns 1 if a required one cannot be imported."""
     os.environ.setdefault("DS_ACCELERATOR", "cpu")
+    # bitsandbytes asks for an optional package of kernels that nothing here needs
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     broken = 0
     for module in REQUIRED:
         why = try_import(module)

@@ -36,13 +36,15 @@ def jittered(name: str, dice: Dice) -> Color:
 def tone(color: Color, red: int, green: int, blue: int) -> Color:
     """Adds to each channel, within [0, 255]."""
     shifted = (color[0] + red, color[1] + green, color[2] + blue)
-    return tuple(min(255, max(0, c)) for c in shifted)  # pyright: ignore[reportReturnType]
+    r, g, b = (min(255, max(0, c)) for c in shifted)
+    return r, g, b
 
 
 def mixed(color: Color, other: Color, share: float) -> Color:
     """Mixes `share` of `other` into `color`."""
     pairs = zip(color, other, strict=True)
-    return tuple(int(a + (b - a) * share) for a, b in pairs)  # pyright: ignore[reportReturnType]
+    r, g, b = (int(a + (b - a) * share) for a, b in pairs)
+    return r, g, b
 
 
 def darker(color: Color, share: float = 0.3) -> Color:
