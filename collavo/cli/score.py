@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from collavo.errors import EXIT_OK, ConfigError, DataError, UserError
 
 if TYPE_CHECKING:
-    from collavo.datasets.evaluation.base import Evaluation, Table
+    from collavo.datasets.evaluation.base import Evaluation, Evaluator, Table
     from collavo.datasets.evaluation.matching import Matching
     from collavo.records import Sample
     from collavo.results.report import Report
@@ -34,6 +34,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--output", metavar="FILE", type=Path, help="also write the JSON here")
     parser.add_argument(
+        "--submission", metavar="DIR", type=Path,
+        help="also write the file that the benchmark's organisers score, in their format",
+    )  # fmt: skip
+    parser.add_argument(
         "--parser", default="official", metavar="NAME", help="the rule that reads the answers"
     )
     parser.add_argument(
@@ -48,7 +52,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Scores the answers, prints the tables, and on the last line one JSON object."""
     from collavo.config import get_cfg
-    from collavo.datasets.evaluation.base import Evaluator
     from collavo.datasets.registration.catalog import metadata_of
     from collavo.datasets.registration.layouts import use_layout
     from collavo.datasets.registration.roots import use_root
@@ -69,6 +72,8 @@ def run(args: argparse.Namespace) -> int:
     report = _report_of(args, metadata, given, evaluation)
     result = {**evaluation.headline, **report.as_dict()}
     del result["tables"]
+    if args.submission:
+        result["submission"] = _submit(args, evaluator, given, metadata)
     if args.output:
         _write(args.output, result | {"per_sample": _per_sample(given.samples, evaluation)})
     print_report(report)
@@ -195,6 +200,26 @@ def _per_sample(samples: Sequence[Sample], evaluation: Evaluation) -> list[dict[
         }
         for sample in samples
     ]
+
+
+def _submit(
+    args: argparse.Namespace, evaluator: Evaluator, given: _Given, metadata: Mapping[str, Any]
+) -> list[str]:
+    folder: Path = args.submission
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"cannot make --submission {folder}: {error}; choose another folder"
+        ) from error
+    files = evaluator.submission(given.samples, given.answers, folder, metadata)
+    if not files:
+        raise ConfigError(
+            f"the organisers of {args.dataset!r} take no submissions: leave --submission out"
+        )
+    if len(given.answers) < given.expected:
+        logger.warning("the submission lacks %d answers", given.expected - len(given.answers))
+    return [str(file) for file in files]
 
 
 def _write(path: Path, result: Mapping[str, Any]) -> None:

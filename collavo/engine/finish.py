@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,10 @@ from collavo.results.report import Counts, Flags, Report
 if TYPE_CHECKING:
     from collavo.datasets.evaluation.base import Evaluation, Table
     from collavo.modeling.architectures.base import Architecture
+
+
+SUBMISSION = "submission"
+"""The folder below a run's for what the benchmark's organisers score."""
 
 
 class IncompleteError(EngineError):
@@ -68,6 +73,7 @@ def finish(
     if answers and len(failures) <= task.cfg.EVAL.ALLOW_FAILURES:
         evaluation, tables, parser = _evaluate(task, answers, stored)
         about = {**about, **_likelihood(task.samples, evaluation, stored)}
+        about["submission"] = _submission(task, answers, evaluation, folder)
     published = task.metadata.get("published") or ()
     report = Report(
         task.name, counts, flags, evaluation, tables, failures, published, parser, about
@@ -100,6 +106,26 @@ def _evaluate(
     if any(texts.values()):
         tables += evaluator.analyse(samples, evaluation, texts)
     return evaluation, tables, evaluator.parser
+
+
+def _submission(
+    task: Task, answers: Mapping[str, str], evaluation: Evaluation, folder: Path
+) -> list[str]:
+    """Writes the organisers' files where answers are hidden; returns their names in the folder."""
+    if all(judged.correct is not None for judged in evaluation.per_sample.values()):
+        return []
+    place = folder / SUBMISSION
+    try:
+        place.mkdir(exist_ok=True)
+    except OSError as error:
+        raise writing_failed(place, error) from error
+    samples = [s for s in task.samples if s.sample_id in answers]
+    metadata = task.metadata.as_dict()
+    files = EVALUATORS.get(task.evaluator)().submission(samples, answers, place, metadata)
+    if not files:
+        with suppress(OSError):  # files of an earlier launch
+            place.rmdir()
+    return [file.relative_to(folder).as_posix() for file in files]
 
 
 def _prediction(

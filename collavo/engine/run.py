@@ -21,7 +21,7 @@ from collavo.engine.accelerator import (
     terminate_cleanly,
 )
 from collavo.engine.display import Display
-from collavo.engine.finish import finish, memory_used, timings
+from collavo.engine.finish import SUBMISSION, finish, memory_used, timings
 from collavo.engine.markers import Markers, Suspects
 from collavo.engine.store import PARTS, STARTED, Store, Stored, writing_failed
 from collavo.engine.tasks import MakeConfig, Task, make_tasks
@@ -277,6 +277,8 @@ def _say_where(folder: Path, verified: Mapping[str, Any] | None) -> None:
         for flip in verified["flips"]:
             print(f"  {flip['sample_id']}: {flip['stored']!r}, alone {flip['alone']!r}")
     print(f"results:  {folder / 'results.json'}")
+    if (folder / SUBMISSION).is_dir():
+        print(f"to send:  {folder / SUBMISSION}")
     if (folder / "pictures").is_dir():
         print(f"pictures: {folder / 'pictures'}")
 

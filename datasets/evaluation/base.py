@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from collavo.errors import DataError
@@ -83,6 +84,26 @@ class Evaluator(ABC):
         Raises:
             ValueError: An id is missing or unknown; the ids are listed.
         """
+
+    def submission(
+        self,
+        samples: Sequence[Sample],
+        answers: Mapping[str, str],
+        folder: Path,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> list[Path]:
+        """Writes what the benchmark's organisers score, in their exact format.
+
+        Args:
+            samples: The dataset, in file order.
+            answers: The raw text by sample id.
+            folder: Where to; it is there.
+            metadata: The dataset's metadata.
+
+        Returns:
+            The files; none where the organisers take no submissions.
+        """
+        return []
 
     def analyse(
         self,
