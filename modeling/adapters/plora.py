@@ -124,7 +124,7 @@ class PLoRALinear(nn.Module):
         base = self.base
         if injection.span is None:
             return self._scattered(x, injection)
-        plain = self.mergeable and not torch.is_grad_enabled()
+        plain = self.mergeable and not self.training and not torch.is_grad_enabled()
         if plain and isinstance(base, nn.Linear) and _one_dtype(x, base.weight):
             return self._in_place(x, injection, injection.span, base.weight)
         return self._sliced(x, injection, injection.span)

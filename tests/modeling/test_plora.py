@@ -120,6 +120,21 @@ def test_gradients_are_those_of_the_plain_sum(where: str) -> None:
         torch.testing.assert_close(found, expected)
 
 
+@pytest.mark.parametrize("grad", [False, True])
+@pytest.mark.parametrize("where", ["span", "rows"])
+def test_dropout_is_of_training_alone(grad: bool, where: str) -> None:
+    state = InjectionState()
+    made = linear(state)
+    made.down.dropout.p = 0.5
+    x = torch.ones(B, S, WIDTH)
+    with torch.set_grad_enabled(grad), state.injection(injections(term())[where]):
+        drawn = [made.train()(x) for _ in range(2)]
+        still = [made.eval()(x) for _ in range(2)]
+    assert torch.equal(drawn[0][:, :START], drawn[1][:, :START])
+    assert not torch.allclose(drawn[0][:, START:END], drawn[1][:, START:END])
+    assert torch.equal(*still)
+
+
 def test_autocast_is_followed() -> None:
     state = InjectionState()
     made = linear(state).eval()
