@@ -171,6 +171,43 @@ _GENERATION = (
     ),
 )
 
+_JUDGE = (
+    Key(
+        "JUDGE.BACKEND",
+        "openai",
+        "Who judges: an endpoint that speaks OpenAI's protocol (its key comes from the environment "
+        "variable JUDGE_API_KEY or OPENAI_API_KEY), or a model on this machine.",
+        choices=("openai", "hf"),
+    ),
+    Key(
+        "JUDGE.BACKOFF",
+        1.0,
+        "Seconds before a failed call is tried again; doubled each time.",
+        low=0,
+    ),
+    Key("JUDGE.BASE_URL", "", "The endpoint; empty: OPENAI_BASE_URL, else OpenAI's own."),
+    Key("JUDGE.CONCURRENCY", 8, "Calls under way at once.", low=1),
+    Key(
+        "JUDGE.MAX_WAIT",
+        120.0,
+        "Seconds that a service may ask to wait before the call counts as failed.",
+        low=0,
+    ),
+    Key("JUDGE.MODEL", "", "The judge: a model's name, a folder or a hub id; empty: no judge."),
+    Key("JUDGE.PRICE_COMPLETION", 0.0, "Price of a million reply tokens, for dry runs.", low=0),
+    Key("JUDGE.PRICE_PROMPT", 0.0, "Price of a million prompt tokens, for dry runs.", low=0),
+    Key("JUDGE.RETRIES", 6, "Tries after a call's first.", low=0),
+    Key("JUDGE.REVISION", "", "Revision of a hub id in JUDGE.MODEL."),
+    Key("JUDGE.RUNS", 1, "Gradings of each answer, for MM-Vet (five in its paper).", low=1),
+    Key(
+        "JUDGE.STORE",
+        "",
+        "File of all judgements; empty: judgements.jsonl in the run folder, for `score` "
+        "<SAVE_DIR>/judgements/<dataset>.jsonl.",
+    ),
+    Key("JUDGE.TIMEOUT", 60.0, "Seconds that one call may take.", low=0.001),
+)
+
 _MODEL = (
     Key(
         "LLM.ATTN",
@@ -268,7 +305,7 @@ def _block(name: str) -> tuple[Key, ...]:
 
 
 KEYS: tuple[Key, ...] = (
-    *_TOP, *_CRAYON, *_DATA, *_EVAL, *_GENERATION, *_MODEL, *_OPTIMIZER, *_SEGMENTER, *_VIS,
-    *(key for name in BLOCKS for key in _block(name)),
+    *_TOP, *_CRAYON, *_DATA, *_EVAL, *_GENERATION, *_JUDGE, *_MODEL, *_OPTIMIZER, *_SEGMENTER,
+    *_VIS, *(key for name in BLOCKS for key in _block(name)),
 )  # fmt: skip
 """All keys, by section."""
