@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import time
 from types import TracebackType
@@ -10,6 +11,12 @@ from types import TracebackType
 logger = logging.getLogger(__name__)
 
 LOG_EVERY = 10.0
+
+
+def main_warning(text: str, *arguments: object) -> None:
+    """Warns of what all processes of a launch see, once."""
+    if os.environ.get("RANK", "0") == "0":
+        logger.warning(text, *arguments)
 
 
 class Display:

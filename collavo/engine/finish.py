@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from collavo.engine.board import EngineError
 from collavo.engine.fingerprint import image_label
-from collavo.engine.likelihood import auroc, yes_probability
 from collavo.engine.store import Stored, writing_failed
 from collavo.engine.tasks import Task
 from collavo.records import Sample
 from collavo.registry import EVALUATORS
 from collavo.results.files import write_lines, write_report
+from collavo.results.ranking import auroc, yes_probability
 from collavo.results.report import Counts, Flags, Report
 
 if TYPE_CHECKING:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from collavo.engine.asking import Answer
 from collavo.engine.prepare import Row
 from collavo.errors import ConfigError
+from collavo.modeling.architectures.base import Architecture
 from collavo.records import Sample
+from collavo.results.ranking import YES_NO
 
 if TYPE_CHECKING:
-    from collavo.modeling.architectures.base import Architecture, ImageContext
+    from collavo.modeling.architectures.base import ImageContext
     from collavo.pipeline.base import Pipeline
-
-YES_NO = ("Yes", "No")
 
 
 class OptionScorer:
@@ -35,12 +34,12 @@ class OptionScorer:
                 f"EVAL.SCORING likelihood needs yes/no or multiple-choice questions; this pipeline "
                 f"asks for answers of the kind {pipeline.answer_type!r}: set EVAL.SCORING generate"
             )
-        if not hasattr(architecture, "score_options"):
+        if type(architecture).score_options is Architecture.score_options:
             raise ConfigError(
                 f"EVAL.SCORING likelihood: {type(architecture).__name__} cannot score given "
                 "answers; set EVAL.SCORING generate"
             )
-        self._architecture: Any = architecture
+        self._architecture = architecture
         self._yes_no = pipeline.answer_type == "yes_no"
 
     def __call__(self, rows: Sequence[Row], contexts: Sequence[ImageContext]) -> list[Answer]:
@@ -81,36 +80,3 @@ class OptionScorer:
             return list(whole[count:])
         bare = self._architecture.tokenize(option)
         return list(bare[len(self._architecture.tokenize("")) :])
-
-
-def yes_probability(options: Mapping[str, float]) -> float | None:
-    """P(yes) among yes and no, from their log-probabilities; None for other options."""
-    if set(options) != set(YES_NO):
-        return None
-    return 1.0 / (1.0 + math.exp(min(700.0, options["No"] - options["Yes"])))
-
-
-def auroc(scores: Sequence[float], labels: Sequence[bool]) -> float | None:
-    """Area under the ROC curve: how often a positive scores above a negative, ties half.
-
-    Args:
-        scores: P(yes) of each question.
-        labels: Whether yes is right.
-
-    Returns:
-        The area, None where there are no positives or no negatives.
-    """
-    positives = sum(labels)
-    negatives = len(labels) - positives
-    if not positives or not negatives:
-        return None
-    order = sorted(range(len(scores)), key=lambda k: scores[k])
-    rank_sum, start = 0.0, 0
-    while start < len(order):
-        end = start
-        while end < len(order) and scores[order[end]] == scores[order[start]]:
-            end += 1
-        rank = (start + 1 + end) / 2  # the mean rank of equal scores
-        rank_sum += rank * sum(1 for k in order[start:end] if labels[k])
-        start = end
-    return (rank_sum - positives * (positives + 1) / 2) / (positives * negatives)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from collavo.engine.display import main_warning
 from collavo.engine.fingerprint import (
     code_digest,
     prompts_digest,
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from collavo.engine.images import Mapper
     from collavo.modeling.architectures.base import Architecture, Generation
     from collavo.modeling.segmenters.base import Segmenter
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -80,7 +78,7 @@ class Models:
         mapper = MAPPERS.get(getattr(model, "mapper", "vqa"))(model.image_size)
         loaded = Model(model, segmenter, mapper, self._device)
         if loaded.untrained:
-            logger.warning("the weights are untrained: the answers mean nothing")
+            main_warning("the weights are untrained: the answers mean nothing")
         return loaded
 
 

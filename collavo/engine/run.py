@@ -25,7 +25,15 @@ from collavo.engine.finish import SUBMISSION, finish, memory_used, timings
 from collavo.engine.markers import Markers, Suspects
 from collavo.engine.store import PARTS, STARTED, Store, Stored, writing_failed
 from collavo.engine.tasks import MakeConfig, Task, make_tasks
-from collavo.errors import EXIT_CRASH, EXIT_FAILED_SAMPLES, EXIT_INTERRUPTED, EXIT_OK, EXIT_VERIFY
+from collavo.errors import (
+    EXIT_CRASH,
+    EXIT_FAILED_SAMPLES,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    EXIT_USAGE,
+    EXIT_VERIFY,
+    UserError,
+)
 from collavo.results.report import Report, versions
 from collavo.results.table import print_report
 from collavo.results.tracking import require_tracker, track
@@ -103,8 +111,12 @@ def run_task(task: Task, model: Model, processes: Processes, datasets: int = 1) 
         sums = timings(time.monotonic() - start, everyone, answered(), len(stored))
         return _score(task, model, opened, sums, everyone)
     except KeyboardInterrupt as stop:
+        # under a launcher SIGTERM may mean that another process died: no verdict of this one
         if processes.is_main and not (processes.launched and isinstance(stop, Terminated)):
             write_exit_code(opened.store.folder, EXIT_INTERRUPTED)
+        raise
+    except UserError:
+        write_exit_code(opened.store.folder, EXIT_USAGE)
         raise
     finally:
         watchdog.stop()
@@ -262,7 +274,10 @@ def check_writable(folder: Path) -> None:
 
 def write_exit_code(folder: Path, code: int) -> None:
     """Leaves the exit code in the run folder, since `accelerate launch` turns each into 1."""
-    (folder / "exit_code").write_text(f"{code}\n", encoding="ascii")
+    try:
+        (folder / "exit_code").write_text(f"{code}\n", encoding="ascii")
+    except OSError as error:
+        logger.warning("cannot write %s: %s", folder / "exit_code", error)
 
 
 def _parent(task: Task) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,13 +9,12 @@ from typing import Any
 from collavo.datasets.registration import catalog
 from collavo.datasets.registration.layouts import use_layout
 from collavo.datasets.registration.roots import root, use_root
+from collavo.engine.display import main_warning
 from collavo.engine.plan import missing_images, select
 from collavo.errors import ConfigError, DataError, MissingFileError
 from collavo.pipeline.base import Pipeline
 from collavo.records import Sample
 from collavo.registry import ARCHITECTURES, EVALUATORS, PIPELINES, SEGMENTERS
-
-logger = logging.getLogger(__name__)
 
 MakeConfig = Callable[[str | None], Any]
 """Builds the configuration for a benchmark (None for no benchmark's own settings)."""
@@ -115,7 +113,7 @@ def _make_task(name: str, number: int, make_cfg: MakeConfig) -> Task:
     _refuse_missing_images(name, samples, cfg.EVAL.ALLOW_FAILURES)
     miniature = _is_built_in(name) and root().miniature
     if miniature:
-        logger.warning(
+        main_warning(
             "%s: no dataset root is set (DATASETS.ROOT), so this is the built-in miniature", name
         )
     subset = len(samples) < len(everything)

@@ -23,19 +23,20 @@ def write_report(folder: Path, report: Report) -> None:
 
 
 def write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Writes JSON lines."""
-    text = io.StringIO()
-    for row in rows:
-        text.write(json.dumps(plain(row), ensure_ascii=False))
-        text.write("\n")
-    write_text(path, text.getvalue())
+    """Writes JSON lines, one at a time, so that long files take no memory."""
+    _write(path, (json.dumps(plain(row), ensure_ascii=False) + "\n" for row in rows))
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a file under another name and moves it to its place, so that it is never seen half."""
+    """Writes a text file."""
+    _write(path, [text])
+
+
+def _write(path: Path, pieces: Iterable[str]) -> None:
+    """Writes under another name and moves the file to its place, so that it is never seen half."""
     temporary = path.with_name(path.name + ".new")
     with open(temporary, "w", encoding="utf-8", newline="\n") as file:
-        file.write(text)
+        file.writelines(pieces)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)

@@ -44,7 +44,8 @@ class ImageContext:
 
     Args:
         prefix_ids: The token ids that `cache` covers, the image token counted once.
-        cache: The architecture's own state: KV cache for "prefix" reuse, image embeddings for "vision".
+        cache: The architecture's own state: KV cache for reuse "prefix", image embeddings for
+            "vision".
         num_tokens: Positions in `cache` after expansion of the image token.
         nbytes: Memory that it holds, in bytes.
     """
@@ -72,7 +73,7 @@ class Architecture(nn.Module, ABC):
 
     @abstractmethod
     def render(self, question: str, crayon_text: str | None) -> str:
-        """Returns the whole prompt: system, image placeholder, crayon text, question, chat template."""
+        """Returns the whole prompt: system, image placeholder, crayon text, question, template."""
 
     @abstractmethod
     def tokenize(self, prompt: str) -> list[int]:
@@ -122,3 +123,23 @@ class Architecture(nn.Module, ABC):
             generation: How to generate.
         """
         raise TypeError(f"{type(self).__name__} shares no prefix; call generate")
+
+    def score_options(
+        self,
+        contexts: Sequence[ImageContext],
+        suffixes: Sequence[Sequence[int]],
+        owners: Sequence[int],
+        options: Sequence[Sequence[Sequence[int]]],
+    ) -> list[list[tuple[float, float]]]:
+        """Scores given answers on encoded images, without decoding.
+
+        Args:
+            contexts: The images' states, of reuse "prefix".
+            suffixes: For each question the token ids after its image's prefix; never empty.
+            owners: For each question the index of its image in `contexts`.
+            options: For each question the token ids of its options; none empty.
+
+        Returns:
+            For each question and option the sum and the mean of its tokens' log-probabilities.
+        """
+        raise TypeError(f"{type(self).__name__} scores no given answers; set EVAL.SCORING generate")

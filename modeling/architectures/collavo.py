@@ -288,3 +288,13 @@ class CoLLaVO(PublishedCheckpoint, Architecture):
         shared = all(isinstance(context.cache, PrefixCache) for context in contexts)
         over = answers.over_prefixes if shared else answers.over_sights
         return answers.texts(self, over(self, contexts, suffixes, owners, generation))
+
+    @torch.no_grad()
+    def score_options(
+        self,
+        contexts: Sequence[ImageContext],
+        suffixes: Sequence[Sequence[int]],
+        owners: Sequence[int],
+        options: Sequence[Sequence[Sequence[int]]],
+    ) -> list[list[tuple[float, float]]]:
+        return answers.scores(self, contexts, suffixes, owners, options)

@@ -12,7 +12,7 @@ from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 from collavo.errors import DataError
 from collavo.modeling.architectures.base import Generation, ImageContext
 from collavo.modeling.architectures.collavo_sight import Sight
-from collavo.modeling.ops.decoding import generate_shared
+from collavo.modeling.ops.decoding import generate_shared, score_options
 from collavo.modeling.ops.merge_embeds import lay_out
 from collavo.modeling.ops.prefill_cache import PrefillCache
 from collavo.modeling.ops.prefix_cache import PrefixCache
@@ -145,6 +145,18 @@ def over_prefixes(
         stop_ids(model, generation),
         [_key((*contexts[o].prefix_ids, *s)) for o, s in zip(owners, suffixes, strict=True)],
     )
+
+
+def scores(
+    model: CoLLaVO,
+    contexts: Sequence[ImageContext],
+    suffixes: Sequence[Sequence[int]],
+    owners: Sequence[int],
+    options: Sequence[Sequence[Sequence[int]]],
+) -> list[list[tuple[float, float]]]:
+    """Sum and mean log-probability of each question's options, over shared prefixes."""
+    caches = [context.cache for context in contexts]
+    return score_options(model.llm, caches, suffixes, owners, options)
 
 
 def over_sights(

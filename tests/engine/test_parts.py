@@ -19,11 +19,11 @@ from collavo.engine.fingerprint import (
     samples_digest,
     write_items,
 )
-from collavo.engine.likelihood import auroc, yes_probability
 from collavo.engine.limits import Limits, halves, is_fatal, is_out_of_memory
 from collavo.errors import ConfigError
 from collavo.modeling.architectures.base import ImageContext
 from collavo.records import ImageRef, Sample
+from collavo.results.ranking import auroc, yes_probability
 
 
 def test_fingerprints_do_not_depend_on_order_or_kind_of_sequence():
@@ -147,7 +147,7 @@ def test_light_modules_load_no_torch(repository: Path):
 
     code = (
         "import sys, collavo.results.report, collavo.results.files, collavo.results.table, "
-        "collavo.engine.tasks, collavo.engine.store, collavo.cli.eval; "
+        "collavo.engine.tasks, collavo.engine.run, collavo.cli.eval; "
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=repository).returncode == 0

@@ -1,0 +1,67 @@
+"""The built-in tiny model on the built-in miniature, as a user without data or weights runs it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from collavo.cli.main import main
+
+
+@pytest.fixture
+def evaluate(tmp_path, monkeypatch):
+    for name in ("DATASET", "DATASET2", "VLDATASET", "DETECTRON2_DATASETS"):
+        monkeypatch.delenv(name, raising=False)
+
+    def run(*options: str, **keys: object) -> tuple[int, dict, bytes]:
+        words = [f"{k.replace('__', '.')}={v}" for k, v in keys.items()]
+        code = main(["eval", *options, "--overrides", f"SAVE_DIR={tmp_path}", *words])
+        files = sorted(tmp_path.glob("*/*/results.json"), key=lambda f: f.stat().st_mtime_ns)
+        predictions = files[-1].with_name("predictions.jsonl").read_bytes()
+        return code, json.loads(files[-1].read_text()), predictions
+
+    return run
+
+
+def test_pope_and_mme_share_prefixes_and_change_no_answer(evaluate):
+    code, results, predictions = evaluate(
+        "--limit", "8", "--verify", "4", DATASETS__TEST="pope_test,mme", VIS__SAMPLES=1
+    )
+    assert code == 0
+    assert results["flags"] == {
+        "miniature": True, "untrained": results["flags"]["untrained"], "subset": True,
+        "failures": False,
+    }  # fmt: skip
+    assert results["verify"] == {"samples": 4, "flips": []}
+    assert results["timings"]["prefill_saved"] > 1
+    assert results["config"]["GENERATION"]["MAX_NEW_TOKENS"] == 5
+    for keys in ({"EVAL__BATCH_SIZE": 3}, {"EVAL__REUSE": "vision"}, {"EVAL__REUSE": "none"}):
+        again = evaluate("--limit", "8", "--fresh", DATASETS__TEST="mme", VIS__SAMPLES=0, **keys)
+        assert again[0] == 0 and again[2] == predictions, keys
+
+
+def test_pope_is_crossed_with_what_the_segmenter_saw(evaluate):
+    code, results, _ = evaluate("--limit", "12", DATASETS__TEST="pope_test")
+    assert code == 0
+    tables = {t["title"]: t for t in results["tables"]}
+    seen = tables["POPE: answers against what the segmenter saw"]
+    assert sum(row[3] + row[4] for row in seen["rows"]) == 12
+
+
+def test_crayon_maps_are_taken_from_the_cache(evaluate, tmp_path, monkeypatch):
+    from collavo.modeling.segmenters.mask2former import Mask2FormerSegmenter
+
+    keys = {"DATASETS__TEST": "pope_test", "CRAYON__CACHE": tmp_path / "maps", "VIS__SAMPLES": 0}
+    first = evaluate("--limit", "20", **keys)
+    monkeypatch.setattr(
+        Mask2FormerSegmenter, "segment", lambda *a: pytest.fail("segmented once more")
+    )
+    assert evaluate("--limit", "20", "--fresh", **keys)[2] == first[2]
+
+
+def test_likelihoods_of_yes_and_no(evaluate):
+    code, results, _ = evaluate(
+        "--limit", "24", DATASETS__TEST="pope_test", EVAL__SCORING="likelihood", VIS__SAMPLES=0
+    )
+    assert code == 0 and 0 <= results["likelihood"]["auroc"] <= 1
