@@ -1,0 +1,170 @@
+"""Multiple choice: how an evaluator reads letters, counts groups and reports every parser."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+from collavo.datasets.evaluation.base import Evaluation, Evaluator, SampleScore, Table, join
+from collavo.datasets.evaluation.choice_rules import Options
+from collavo.datasets.evaluation.parsing import Parser, parser_names, parser_of
+from collavo.datasets.evaluation.yes_no import mean
+from collavo.records import Sample
+from collavo.registry import PARSERS
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+Judged = Sequence[tuple[Sample, SampleScore]]
+"""Samples whose answer is known, with how their answers were judged."""
+
+Groups = Mapping[str, Mapping[str, float | int]]
+"""`accuracy` and `questions` of each group."""
+
+
+class ChoiceParser(Parser):
+    """Reads which option an answer chooses.
+
+    Args:
+        rule: Takes the raw answer and the options; returns a letter, or "" where it reads none.
+        strip: Whether white space around the answer is removed first.
+    """
+
+    rule: ClassVar[Callable[[str, Options], str]]
+    strip: ClassVar[bool] = False
+
+    def parse(self, text: str, options: Options | None = None) -> str:
+        """Returns the letter of the option that `text` chooses, "" where none can be read.
+
+        Args:
+            text: The raw answer.
+            options: The question's options by letter.
+        """
+        return type(self).rule(text.strip() if self.strip else text, options or {})
+
+
+def options_of(sample: Sample) -> dict[str, str]:
+    """The options of a sample by letter: those that its file gives letters, else in order."""
+    named = sample.extra.get("choices")
+    if isinstance(named, Mapping):
+        return {str(letter): str(text) for letter, text in named.items()}
+    return dict(zip(LETTERS, sample.options, strict=False))
+
+
+class ChoiceEvaluator(Evaluator):
+    """What the multiple-choice benchmarks share: one letter an answer, accuracy by groups."""
+
+    rules: ClassVar[str]
+    """Whose parsers read the answers; they are registered as `<rules>.<name>`."""
+    title: ClassVar[str]
+    """The benchmark's name, for tables and notes."""
+    unit: ClassVar[str] = "fraction"
+    """"fraction" or "percent", as the authors print it."""
+
+    def evaluate(
+        self,
+        samples: Sequence[Sample],
+        answers: Mapping[str, str],
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Evaluation:
+        pairs = join(samples, answers)
+        judged = self._judge(pairs, self.parser)
+        known = [(s, score) for s, score in judged if score.correct is not None]
+        notes = [*self.notes(samples), f"Answers are read by the rule {self.parser!r}."]
+        if len(known) < len(judged):
+            notes.append(
+                f"{len(judged) - len(known)} questions have no answer in the dataset and are not "
+                "scored; send the submission file to the benchmark's organisers."
+            )
+        per_sample = {sample.sample_id: score for sample, score in judged}
+        if not known:
+            return Evaluation({}, {}, {}, per_sample, notes)
+        headline = self.headline(known)
+        scores: dict[str, Any] = {**headline, "questions": len(known), **self.breakdowns(known)}
+        scores["parsers"] = {
+            name: self.headline([x for x in self._judge(pairs, rule) if x[1].correct is not None])
+            for rule in parser_names(self.rules)
+            for name in (rule, *_aliases(self.rules, rule))
+        }
+        return Evaluation(
+            scores=scores,
+            headline=headline,
+            units=dict.fromkeys((*headline, "accuracy"), self.unit),
+            per_sample=per_sample,
+            notes=notes,
+            tables=self.tables(scores),
+        )
+
+    def _judge(
+        self, pairs: Sequence[tuple[Sample, str]], parser: str
+    ) -> list[tuple[Sample, SampleScore]]:
+        rule = parser_of(self.rules, parser)
+        return [(sample, self.judge(sample, text, rule)) for sample, text in pairs]
+
+    def judge(self, sample: Sample, text: str, parser: Parser) -> SampleScore:
+        """Judges one answer; the reference is a letter."""
+        assert isinstance(parser, ChoiceParser), "registered under the name of a choice evaluator"
+        parsed = parser.parse(text, options_of(sample))
+        if not sample.answers:
+            return SampleScore(parsed or None, None, None)
+        return SampleScore(parsed or None, sample.answers[0], parsed == sample.answers[0])
+
+    def headline(self, judged: Judged) -> dict[str, float]:
+        """Returns the figures that papers quote."""
+        return {"accuracy": self.scale * accuracy(judged)}
+
+    @property
+    def scale(self) -> float:
+        """What a fraction is multiplied with."""
+        return 100.0 if self.unit == "percent" else 1.0
+
+    @abstractmethod
+    def breakdowns(self, judged: Judged) -> dict[str, Any]:
+        """Returns the authors' further figures; a mapping of `Groups` becomes a table."""
+
+    def notes(self, samples: Sequence[Sample]) -> list[str]:
+        """Returns sentences about the data."""
+        return []
+
+    def tables(self, scores: Mapping[str, Any]) -> list[Table]:
+        """Returns one table of all groups."""
+        rows: list[list[str | float | int | None]] = []
+        for kind, groups in scores.items():
+            if kind != "parsers" and isinstance(groups, Mapping):
+                rows += [
+                    [kind, group, figures.get("questions"), figures.get("accuracy")]
+                    for group, figures in groups.items()
+                    if isinstance(figures, Mapping)
+                ]
+        rows.append(["all", "", scores["questions"], next(iter(scores.values()))])
+        return [Table(self.title, ("by", "group", "questions", "accuracy"), rows)]
+
+    def by(self, judged: Judged, key: Callable[[Sample], str | None]) -> dict[str, dict[str, Any]]:
+        """Groups by what `key` returns; None and "" leave a sample out."""
+        return groups_of(judged, key, self.scale)
+
+
+def _aliases(rules: str, name: str) -> list[str]:
+    """The other names of a parser: several toolkits may read by one rule."""
+    entry = next(e for e in PARSERS.entries() if e.name == f"{rules}.{name}")
+    return [alias.removeprefix(f"{rules}.") for alias in entry.aliases]
+
+
+def accuracy(judged: Judged) -> float:
+    """The share of right answers, as a fraction."""
+    return mean(float(score.correct or 0) for _, score in judged)
+
+
+def groups_of(
+    judged: Judged, key: Callable[[Sample], str | None], scale: float = 1.0
+) -> dict[str, dict[str, Any]]:
+    """Counts the groups of samples that have the same key, in order of first appearance."""
+    found: dict[str, list[tuple[Sample, SampleScore]]] = {}
+    for sample, score in judged:
+        name = key(sample)
+        if name:
+            found.setdefault(name, []).append((sample, score))
+    return {
+        name: {"accuracy": scale * accuracy(group), "questions": len(group)}
+        for name, group in found.items()
+    }

@@ -1,0 +1,161 @@
+"""What the registrations of multiple-choice benchmarks share: options, letters, labelled rows."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from collavo.datasets.registration.layouts import Layout, is_na
+from collavo.datasets.registration.readers.rows import Row, read_rows
+from collavo.datasets.registration.roots import image_ref
+from collavo.errors import DataError
+from collavo.records import ImageRef, Sample
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+ANNOTATIONS = ("annotations.jsonl", "annotations.json")
+"""Labelled rows without more: enough to score answers."""
+
+COLLAVO = "arXiv:2402.11248, Table 1"
+XMODEL = "arXiv:2405.09215"
+CODEFUSE = "codefuse-ai/CodeFuse-MFT-VLM README"
+MMFUSER = "arXiv:2410.11829"
+CONVLLAVA = "arXiv:2405.15738"
+
+_MAX_OPTIONS = len(LETTERS)
+
+
+def published(
+    metric: str, unit: str, figures: Sequence[tuple[str, float, str]]
+) -> list[dict[str, Any]]:
+    """Words published figures for a dataset's metadata.
+
+    Args:
+        metric: Which of our figures they compare with.
+        unit: Its unit.
+        figures: Model, value and source of each.
+    """
+    return [
+        {"model": model, "metric": metric, "value": value, "unit": unit, "source": source}
+        for model, value, source in figures
+    ]
+
+
+def first_file(*names: str) -> Callable[[Path], Path | None]:
+    """Returns a finder of the first of some files in a folder."""
+
+    def find(folder: Path) -> Path | None:
+        return next((folder / name for name in names if (folder / name).is_file()), None)
+
+    return find
+
+
+def annotations_layout(to_samples: Callable[[Sequence[Row]], Iterable[Sample]]) -> Layout:
+    """Describes labelled rows in `annotations.jsonl`, which are read last."""
+    return Layout(
+        "annotations",
+        first_file(*ANNOTATIONS),
+        lambda file: to_samples(read_rows(file)),
+        " or ".join(ANNOTATIONS),
+    )
+
+
+def letter_of(answer: Any, count: int, place: str) -> str:
+    """Returns the letter of the right option, which may be given as a letter or as an index.
+
+    Args:
+        answer: A letter, or a whole number from 0 (as a number or text).
+        count: How many options there are.
+        place: File and row, for the message.
+
+    Raises:
+        DataError: There is no such option.
+    """
+    text = str(answer).strip()
+    if isinstance(answer, float) and answer == int(answer):
+        text = str(int(answer))
+    letters = LETTERS[:count]
+    if text.isascii() and text.isdecimal() and len(text) < 3 and int(text) < count:
+        return letters[int(text)]
+    if not isinstance(answer, bool) and len(text) == 1 and text.upper() in letters:
+        return text.upper()
+    raise DataError(
+        f"{place}: the answer must be one of {', '.join(letters)} or an index from 0 to "
+        f"{count - 1}, got {answer!r}"
+    )
+
+
+def texts_of(row: Row, *names: str) -> tuple[str, ...]:
+    """Returns the options of a row as texts; a list, or the text of a Python list.
+
+    Raises:
+        DataError: There are none, more than 26, or they are no texts.
+    """
+    value = row.need(*names)
+    if isinstance(value, str):
+        value = _literal(value, row.place)
+    if not isinstance(value, list | tuple) or not value or len(value) > _MAX_OPTIONS:
+        raise DataError(f"{row.place}: the options must be a list of texts, got {value!r:.80}")
+    if any(isinstance(v, bool) or not isinstance(v, str | int | float) for v in value):
+        raise DataError(f"{row.place}: the options must be texts, got {value!r:.80}")
+    return tuple(str(v) for v in value)
+
+
+def _literal(text: str, place: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
+        raise DataError(f"{place}: the options are no list: {text[:80]!r}") from error
+
+
+def lettered(row: Row, columns: str = LETTERS) -> dict[str, str]:
+    """Returns the options that a row holds in columns A, B, ..., as pandas reads them.
+
+    Cells that pandas takes for "no value" (empty, None, NA, ...) are no options.
+
+    Raises:
+        DataError: A cell is neither text nor a number.
+    """
+    found = {}
+    for letter in columns:
+        value = row.values.get(letter)
+        if value is None or value != value or (isinstance(value, str) and is_na(value)):
+            continue
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            raise DataError(f"{row.place}: option {letter} must be text, got {value!r:.80}")
+        found[letter] = str(value)
+    return found
+
+
+def optional_text(row: Row, *names: str) -> str:
+    """Returns the first of the fields that holds text which pandas would not take for no value."""
+    for name in names:
+        value = row.values.get(name)
+        if isinstance(value, str) and not is_na(value):
+            return value
+    return ""
+
+
+def image_in(folders: Sequence[Path], name: str, place: str) -> ImageRef:
+    """Refers to an image in the first of the folders that is there.
+
+    Raises:
+        DataError: The path is empty or leaves the folder.
+    """
+    folder = next((f for f in folders if f.is_dir()), folders[0])
+    return image_ref(folder, name, place)
+
+
+def repeated(samples: Iterable[Sample]) -> list[Sample]:
+    """Gives the second sample of an id "#2" behind it, and so on."""
+    seen: dict[str, int] = {}
+    found = []
+    for sample in samples:
+        number = seen[sample.sample_id] = seen.get(sample.sample_id, 0) + 1
+        if number > 1:
+            named: Mapping[str, Any] = vars(sample)
+            sample = Sample(**{**named, "sample_id": f"{sample.sample_id}#{number}"})
+        found.append(sample)
+    return found
