@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     except (UserError, UnknownNameError) as error:
         if speaks_here() or isinstance(error, StoreError):
             print(f"error: {error}", file=sys.stderr)
-        code = EXIT_USAGE
+        code = getattr(error, "exit_code", EXIT_USAGE)
     except KeyboardInterrupt as stop:
         if speaks_here():
             print("interrupted; what is finished is kept, run it again to go on", file=sys.stderr)

@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run(words)
     except (UserError, UnknownNameError) as error:
         print(f"error: {error}", file=sys.stderr)
-        code = EXIT_USAGE
+        code = getattr(error, "exit_code", EXIT_USAGE)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         code = EXIT_INTERRUPTED

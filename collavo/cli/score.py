@@ -47,11 +47,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--miniature", action="store_true", help="score against the built-in miniature"
     )
+    parser.add_argument(
+        "--judge", metavar="MODEL",
+        help="the language model that judges, short for JUDGE.MODEL; see JUDGE.* in docs/config.md",
+    )  # fmt: skip
+    parser.add_argument(
+        "--dry-run", action="store_true", help="count what the judge would be asked, and stop"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Scores the answers, prints the tables, and on the last line one JSON object."""
     from collavo.config import get_cfg
+    from collavo.datasets.evaluation.judge.calls import PlannedError
     from collavo.datasets.registration.catalog import metadata_of
     from collavo.datasets.registration.layouts import use_layout
     from collavo.datasets.registration.roots import use_root
@@ -59,7 +67,8 @@ def run(args: argparse.Namespace) -> int:
     from collavo.results.files import plain
     from collavo.results.table import print_report
 
-    cfg = get_cfg(args.conf_files, args.overrides, args.config_overrides)
+    overrides = [*args.overrides, *(["JUDGE.MODEL", args.judge] if args.judge else [])]
+    cfg = get_cfg(args.conf_files, overrides, args.config_overrides)
     use_root(cfg.DATASETS.ROOT, miniature=args.miniature)
     use_layout(cfg.DATASETS.LAYOUT)
     metadata = metadata_of(args.dataset).as_dict()
@@ -68,8 +77,13 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(f"dataset {args.dataset!r} names no evaluator; set EVALUATOR")
     evaluator: Evaluator = EVALUATORS.get(name)(args.parser)
     given = _given(args, EVALUATORS.canonical(name))
-    evaluation = evaluator.evaluate(given.samples, given.answers, metadata)
-    report = _report_of(args, metadata, given, evaluation)
+    evaluator.judged = given.matching.judged
+    try:
+        evaluation = _evaluate(cfg, args, evaluator, given, metadata)
+    except PlannedError as planned:
+        print(json.dumps(plain({"dataset": args.dataset, "dry_run": asdict(planned.plan)})))
+        return EXIT_OK
+    report = _report_of(args, metadata, given, evaluation, evaluator.parser)
     result = {**evaluation.headline, **report.as_dict()}
     del result["tables"]
     if args.submission:
@@ -79,6 +93,29 @@ def run(args: argparse.Namespace) -> int:
     print_report(report)
     print(json.dumps(plain(result)))
     return EXIT_OK
+
+
+def _evaluate(
+    cfg: Any,
+    args: argparse.Namespace,
+    evaluator: Evaluator,
+    given: _Given,
+    metadata: Mapping[str, Any],
+) -> Evaluation:
+    """Scores, with the judge that is asked for."""
+    from collavo.datasets.evaluation.judge.build import judge_of
+    from collavo.datasets.evaluation.judge.calls import Plan, PlannedError
+
+    store = Path(cfg.SAVE_DIR or ".") / "judgements" / f"{Path(args.dataset).name}.jsonl"
+    judge = evaluator.judge = judge_of(cfg, store, args.dry_run)
+    if args.dry_run and judge is None:
+        raise ConfigError("--dry-run counts what a judge would be asked: name one by --judge")
+    evaluation = evaluator.evaluate(given.samples, given.answers, metadata)
+    if judge is not None and not judge.asked:
+        if args.dry_run:
+            raise PlannedError(Plan(0, 0, 0, 0, 0))
+        logger.warning("the judge %r was not asked: %s needs none", judge.model, args.dataset)
+    return evaluation
 
 
 class _Given:
@@ -152,7 +189,11 @@ def _printable(text: str) -> str:
 
 
 def _report_of(
-    args: argparse.Namespace, metadata: Mapping[str, Any], given: _Given, evaluation: Evaluation
+    args: argparse.Namespace,
+    metadata: Mapping[str, Any],
+    given: _Given,
+    evaluation: Evaluation,
+    parser: str,
 ) -> Report:
     from collavo.results.report import Counts, Flags, Report
 
@@ -168,7 +209,7 @@ def _report_of(
         evaluation=evaluation,
         tables=tables,
         published=list(metadata.get("published", ())),
-        parser=args.parser,
+        parser=parser,
         about={
             "predictions": str(args.predictions),
             "root": given.root,

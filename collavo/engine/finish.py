@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from collavo.datasets.evaluation.judge.build import judge_of
 from collavo.engine.board import EngineError
 from collavo.engine.fingerprint import image_label
 from collavo.engine.store import Stored, writing_failed
@@ -71,7 +72,7 @@ def finish(
     flags = Flags(task.miniature, untrained, task.subset, bool(failures))
     evaluation, tables, parser = None, [], ""
     if answers and len(failures) <= task.cfg.EVAL.ALLOW_FAILURES:
-        evaluation, tables, parser = _evaluate(task, answers, stored)
+        evaluation, tables, parser = _evaluate(task, answers, stored, folder)
         about = {**about, **_likelihood(task.samples, evaluation, stored)}
         about["submission"] = _submission(task, answers, evaluation, folder)
     published = task.metadata.get("published") or ()
@@ -93,9 +94,10 @@ def finish(
 
 
 def _evaluate(
-    task: Task, answers: Mapping[str, str], stored: Mapping[str, Stored]
+    task: Task, answers: Mapping[str, str], stored: Mapping[str, Stored], folder: Path
 ) -> tuple[Evaluation, list[Table], str]:
     evaluator = EVALUATORS.get(task.evaluator)()
+    evaluator.judge = judge_of(task.cfg, folder / "judgements.jsonl")
     samples = [s for s in task.samples if s.sample_id in answers]
     evaluation = evaluator.evaluate(samples, answers, task.metadata.as_dict())
     texts = {}

@@ -6,10 +6,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from collavo.errors import DataError
 from collavo.records import Sample
+
+if TYPE_CHECKING:
+    from collavo.datasets.evaluation.judge.judge import Judge
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,12 @@ class Evaluator(ABC):
     Args:
         parser: The rule that reads answers, where several are in use; "official" is the authors'.
     """
+
+    judge: Judge | None = None
+    """The language model to ask where the rules need one; set by who calls `evaluate`."""
+
+    judged: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
+    """What a file of answers holds of earlier judgements, by sample id: grades, extractions."""
 
     def __init__(self, parser: str = "official") -> None:
         self.parser = parser

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from collavo.datasets.evaluation.answers import loosely_same_question, same_question
 from collavo.datasets.evaluation.predictions import Prediction
@@ -22,12 +23,14 @@ class Matching:
         unknown: Answers that fit no sample, or several; with the reason.
         missing: Ids of samples without an answer.
         doubled: Ids of samples with several answers, and the places of the later ones.
+        judged: Earlier judgements by sample id, where the answers' rows hold any.
     """
 
     answers: dict[str, str] = field(default_factory=dict)
     unknown: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
+    judged: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:
@@ -56,6 +59,8 @@ def match(samples: Sequence[Sample], predictions: Iterable[Prediction]) -> Match
             found.doubled.append(f"{sample.sample_id} ({prediction.place})")
         else:
             found.answers[sample.sample_id] = prediction.answer
+            if prediction.judged:
+                found.judged[sample.sample_id] = prediction.judged
     found.missing = [
         s.sample_id + (" (its row holds no answer)" if s.sample_id in failed else "")
         for s in samples

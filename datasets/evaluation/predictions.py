@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from collavo.datasets.evaluation.graded import composite_id, judged_fields
 from collavo.datasets.registration.readers.rows import Row, read_rows
 from collavo.datasets.registration.readers.text import read_bytes
 from collavo.errors import DataError
 
 _IDS = ("question_id", "index", "id", "qid", "pid")
-_ANSWERS = ("prediction", "answer", "response", "output", "text")
+_ANSWERS = ("response", "model_prediction", "prediction", "answer", "output", "text")
+"""`answer` and `prediction` stand behind what benchmarks call a response: there they are others."""
 _QUESTIONS = ("question", "prompt")
 _IMAGES = ("image", "image_path", "image_source", "file_name")
 _CATEGORIES = ("category", "split", "task")
@@ -30,6 +32,7 @@ class Prediction:
         question: The question or the whole prompt.
         image: The image's name or path.
         categories: What the row gives as category, split or task.
+        judged: What the row holds of earlier judgements; see `graded`.
     """
 
     place: str
@@ -39,6 +42,7 @@ class Prediction:
     question: str = ""
     image: str = ""
     categories: tuple[str, ...] = ()
+    judged: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -51,7 +55,8 @@ def read_predictions(path: Path) -> list[Prediction]:
     """Reads a file of answers.
 
     JSON lines or an array of rows (`question_id` and `answer`, or LLaVA's `text`; or our
-    predictions.jsonl), an object `{id: answer}`, lmms-eval's sample logs, VLMEvalKit's xlsx.
+    predictions.jsonl), an object `{id: answer}` or `{id: row}`, lmms-eval's sample logs,
+    VLMEvalKit's xlsx, and the files of the judges of MM-Vet, LLaVA-Bench and MathVista.
 
     Raises:
         MissingFileError: The file is not there.
@@ -85,11 +90,17 @@ def _rows(path: Path) -> Iterator[Row]:
             for key, answer in values.items():
                 yield Row(f"{path}, entry {key!r}", {"question_id": key, "answer": answer})
             return
+        if values and all(isinstance(v, Mapping) for v in values.values()):
+            for key, fields in values.items():
+                yield Row(f"{path}, entry {key!r}", {**fields, "question_id": key})
+            return
     yield from rows
 
 
 def _from_row(row: Row) -> Prediction:
     present = [name for name in _ANSWERS if name in row.values]
+    if not present and judged_fields(row.values):
+        return _prediction(row, "")  # a file of grades holds no answers
     if not present:
         row.need("answer", "text")
     value = row.values[present[0]]
@@ -107,10 +118,11 @@ def _prediction(row: Row, answer: str | None) -> Prediction:
         place=row.place,
         answer=answer,
         sample_id=_text(row.values.get("sample_id")),
-        question_id=str(row.key(ids[0])).strip() if ids else "",
+        question_id=composite_id(row.values) or (str(row.key(ids[0])).strip() if ids else ""),
         question=next((_text(row.values.get(x)) for x in _QUESTIONS if row.values.get(x)), ""),
         image=next((_text(row.values.get(x)) for x in _IMAGES if row.values.get(x)), ""),
         categories=tuple(x for x in categories if isinstance(x, str) and x),
+        judged=judged_fields(row.values),
     )
 
 

@@ -95,6 +95,8 @@ class Judge:
         self._patience = patience or Patience()
         self._stop = threading.Event()
         self._resume_at = 0.0
+        self.asked = False
+        """Whether any protocol asked for judgements, stored ones included."""
 
     @property
     def model(self) -> str:
@@ -112,7 +114,8 @@ class Judge:
             JudgeError: Judgements failed; the items and reasons are listed, the others are kept.
             PlannedError: It is a dry run.
         """
-        if self._dry_run:
+        self.asked = self.asked or bool(items)
+        if self._dry_run and items:
             raise PlannedError(self._plan(items))
         self._stop.clear()
         found, failed = self._judge(protocol, items)
