@@ -17,14 +17,8 @@ from collavo.errors import CheckpointError
 _NUMPY = {
     ("numpy", "ndarray"),
     ("numpy", "dtype"),
-    *(
-        (f"numpy.{core}.multiarray", name)
-        for core in ("core", "_core")
-        for name in (
-            "_reconstruct",
-            "scalar",
-        )
-    ),
+    ("numpy._core.multiarray", "_reconstruct"),
+    ("numpy._core.multiarray", "scalar"),
     ("_codecs", "encode"),
 }
 """All that the model zoo's pickles of arrays name."""
@@ -36,6 +30,7 @@ class _ArraysOnly(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("collections", "OrderedDict"):
             return OrderedDict
+        module = module.replace("numpy.core.", "numpy._core.")  # of numpy 1
         if (module, name) in _NUMPY:
             return super().find_class(module, name)
         raise pickle.UnpicklingError(f"it names {module}.{name}, which is no array")
