@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from collavo.errors import DataError
@@ -83,7 +83,7 @@ def unit_key(samples: Sequence[Sample]) -> str:
     return hashlib.sha256(joined.encode()).hexdigest()[:16]
 
 
-def common_prefix(sequences: Sequence[Sequence[int]]) -> int:
+def common_prefix(sequences: Sequence[tuple[int, ...]]) -> int:
     """Counts the tokens that all sequences start with; the shortest keeps one of its own at least.
 
     Args:
@@ -170,4 +170,4 @@ def _place(image: ImageRef | None) -> object:
         return image.path
     if image.data is not None:
         return image.digest()
-    return id(image.cell)
+    return image.cell if isinstance(image.cell, Hashable) else id(image.cell)

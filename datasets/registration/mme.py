@@ -2,22 +2,30 @@
 
 Layouts under `<root>/MME_Benchmark_release_version`: the authors' task folders (flat, or with
 `images/` and `questions_answers_YN/`), or result files `<task>.txt` with three or four columns,
-alone or with a question list `llava_mme.json` (CoLLaVO) or `.jsonl` (LLaVA). A list whose rows
-hold the answers needs no task folders.
+alone or with a question list `llava_mme.json` (CoLLaVO) or `.jsonl` (LLaVA); a list whose rows
+hold the answers needs no task folders. Or the parquet files of `lmms-lab/MME`, or `MME.tsv`.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from collavo.datasets.evaluation.answers import YES_OR_NO, same_question, without_suffix
 from collavo.datasets.registration.catalog import DatasetCatalog, MetadataCatalog
+from collavo.datasets.registration.layouts import (
+    Layout,
+    cell_ref,
+    hf_layout,
+    load_layouts,
+    tsv_layout,
+)
 from collavo.datasets.registration.mme_tree import TASKS, Question, label_of, read_tree
 from collavo.datasets.registration.readers.rows import Row, read_rows
-from collavo.datasets.registration.roots import HOW_TO_SET, find_folder, image_ref, root
+from collavo.datasets.registration.roots import HOW_TO_SET, image_ref, root
 from collavo.errors import DataError, MissingFileError
 from collavo.records import ImageRef, Sample
 
@@ -32,46 +40,72 @@ _FOLDERS = (
 )
 _LISTS = ("llava_mme.json", "llava_mme.jsonl")
 _LABELLED_LISTS = ("annotations.jsonl", "annotations.json", "mme.jsonl", "mme.json")
+_IMAGE_NAME = re.compile(r"\.(?:jpe?g|png|webp|bmp)$", re.IGNORECASE)
 
 
 def load_mme() -> list[Sample]:
     """Reads MME's questions and labels.
 
     Raises:
-        MissingFileError: Neither task folders nor a labelled list are there.
+        MissingFileError: Nothing of MME is there.
         DataError: A file or a record is broken, or a question has no label.
     """
-    folder = _folder()
+    files = f"the task folders ({TASKS[0]}, {TASKS[1]}, ...) or {', '.join(_LISTS)}"
+    return load_layouts(
+        "mme",
+        _FOLDERS,
+        (
+            Layout("original", _find, _read, files),
+            hf_layout("test", _from_table),
+            tsv_layout(("MME.tsv",), _from_table),
+        ),
+    )
+
+
+def _find(folder: Path) -> Path | None:
+    inside = (*TASKS, *(f"{task}.txt" for task in TASKS), *_LISTS, *_LABELLED_LISTS)
+    return folder if any((folder / name).exists() for name in inside) else None
+
+
+def _read(folder: Path) -> list[Sample]:
     tree = list(read_tree(folder))
     for name in _LISTS if tree else (*_LISTS, *_LABELLED_LISTS):
         if (folder / name).is_file():
-            questions = list(_listed(folder / name, tree))
-            break
-    else:
-        questions = tree
-    if not questions:
-        raise MissingFileError(
-            f"MME's questions are missing: looked in {folder} for the task folders "
-            f"({TASKS[0]}, {TASKS[1]}, ...) and {', '.join(_LISTS)}; {HOW_TO_SET}"
-        )
+            return _samples(folder, list(_listed(folder / name, tree)), {})
+    if not tree:
+        raise MissingFileError(f"{folder}: MME's task folders are empty; {HOW_TO_SET}")
+    return _samples(folder, tree, {})
+
+
+def _from_table(rows: Iterable[Row]) -> list[Sample]:
+    """Reads Hugging Face's rows, whose ids are image paths, or VLMEvalKit's."""
+    questions, refs = [], {}
+    for row in rows:
+        ref = cell_ref(row, "image")
+        task = _task_of(row.text("category"), row.place)
+        image = str(row.values.get("image_path") or row.need("question_id", "index"))
+        if not _IMAGE_NAME.search(image):  # no name in the row: the image's content is one
+            image = ref.digest() if ref else image
+        image = f"{task}/{image.replace(chr(92), '/').rsplit('/', 1)[-1]}"
+        refs.setdefault(image, ref)
+        answer = label_of(row.text("answer"), row.place)
+        key = row.key("question_id", "index")
+        questions.append(Question(task, image, row.text("question"), answer, key, row.place))
+    return _samples(root().path, questions, refs)
+
+
+def _samples(
+    folder: Path, questions: list[Question], refs: dict[str, ImageRef | None]
+) -> list[Sample]:
     absent = [task for task in TASKS if task not in {question.task for question in questions}]
     if absent and not root().miniature:
         logger.warning("MME in %s has no questions of %s", folder, ", ".join(absent))
     seen: Counter[str] = Counter()
-    refs: dict[str, ImageRef] = {}
     return [_sample(folder, question, seen, refs) for question in questions]
 
 
-def _folder() -> Path:
-    """Finds the folder: the first that holds something of MME, else the first that is there."""
-    find_folder(*_FOLDERS, what="MME's folder")
-    here = [root().path / x for x in _FOLDERS if (root().path / x).is_dir()]
-    inside = (*TASKS, *(f"{task}.txt" for task in TASKS), *_LISTS, *_LABELLED_LISTS)
-    return next((x for x in here if any((x / name).exists() for name in inside)), here[-1])
-
-
 def _sample(
-    folder: Path, question: Question, seen: Counter[str], refs: dict[str, ImageRef]
+    folder: Path, question: Question, seen: Counter[str], refs: dict[str, ImageRef | None]
 ) -> Sample:
     stem = Path(question.image).stem
     key = f"mme:{question.task}/{stem}/{same_question(question.text)}"
@@ -94,11 +128,8 @@ def _listed(file: Path, tree: list[Question]) -> Iterator[Question]:
     index = {(q.task, Path(q.image).stem, same_question(q.text)): q for q in tree}
     for row in read_rows(file):
         image = row.text("image")
-        task = row.text("category") if row.values.get("category") else image.split("/")[0]
-        if task not in TASKS:
-            raise DataError(
-                f"{row.place}: {task!r} is no task of MME; its tasks: {', '.join(TASKS)}"
-            )
+        named_task = row.text("category") if row.values.get("category") else image.split("/")[0]
+        task = _task_of(named_task, row.place)
         text = row.text("text", "question")
         named = index.get((task, Path(image).stem, same_question(text)))
         answer = _answer(row)
@@ -115,6 +146,12 @@ def _listed(file: Path, tree: list[Question]) -> Iterator[Question]:
             key=row.key("question_id", "id"),
             place=row.place,
         )
+
+
+def _task_of(name: str, place: str) -> str:
+    if name not in TASKS:
+        raise DataError(f"{place}: {name!r} is no task of MME; its tasks: {', '.join(TASKS)}")
+    return name
 
 
 def _answer(row: Row) -> str | None:

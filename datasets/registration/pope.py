@@ -2,20 +2,29 @@
 
 Layouts under `<root>/POPE`: the authors' `coco_pope_{random,popular,adversarial}.json`, also in
 `coco/` (LLaVA) or `output/coco/` (the authors' repository), alone or with a question file:
-`new_pope_test.json` (CoLLaVO) or `llava_pope_test.jsonl` (LLaVA). Images: `coco2014/val2014`.
+`new_pope_test.json` (CoLLaVO) or `llava_pope_test.jsonl` (LLaVA), images in `coco2014/val2014`; or
+the parquet files of `lmms-lab/POPE`, or VLMEvalKit's `POPE.tsv`.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from collavo.datasets.evaluation.answers import same_question, without_suffix
 from collavo.datasets.registration.catalog import DatasetCatalog, MetadataCatalog
+from collavo.datasets.registration.layouts import (
+    Layout,
+    cell_ref,
+    hf_layout,
+    load_layouts,
+    tsv_layout,
+)
 from collavo.datasets.registration.readers.rows import Row, read_rows
-from collavo.datasets.registration.roots import Root, find_file, find_folder, image_ref, root
+from collavo.datasets.registration.roots import Root, find_file, image_ref, root
 from collavo.errors import DataError
 from collavo.records import ImageRef, Sample
 
@@ -31,6 +40,7 @@ LEGACY_RANDOM = 2910
 
 _FOLDERS = ("POPE", "pope")
 _LABELS = ("", "coco/", "output/coco/", "annotations/")
+_ENDS = ("", "l")
 _QUESTIONS = ("new_pope_test.json", "new_pope_test.jsonl")
 _LLAVA_QUESTIONS = ("llava_pope_test.jsonl", "llava_pope_test.json")
 _IMAGES = ("coco2014/val2014", "COCO/val2014", "coco/val2014", "val2014", "POPE/val2014")
@@ -43,8 +53,26 @@ def load_pope(splits: tuple[str, ...] = SPLITS) -> list[Sample]:
         MissingFileError: A file is not there.
         DataError: A file or a record is broken, or questions have no label.
     """
+    return load_layouts(
+        "pope_test",
+        _FOLDERS,
+        (
+            Layout("original", _find, lambda folder: _read(folder, splits), "coco_pope_*.json"),
+            hf_layout("test", lambda rows: _from_table(rows, splits)),
+            tsv_layout(("POPE.tsv",), lambda rows: _from_table(rows, splits)),
+        ),
+    )
+
+
+def _find(folder: Path) -> Path | None:
+    names = (
+        f"{inner}coco_pope_{s}.json{end}" for s in SPLITS for inner in _LABELS for end in _ENDS
+    )
+    return folder if any((folder / name).is_file() for name in names) else None
+
+
+def _read(folder: Path, splits: tuple[str, ...]) -> list[Sample]:
     place = root()
-    folder = find_folder(*_FOLDERS, what="POPE's folder")
     labelled = [row for split in splits for row in _labelled(folder, split, place)]
     for names, required in ((_QUESTIONS, True), (_LLAVA_QUESTIONS, False)):
         file = next((folder / name for name in names if (folder / name).is_file()), None)
@@ -53,10 +81,36 @@ def load_pope(splits: tuple[str, ...] = SPLITS) -> list[Sample]:
     return labelled
 
 
+def _from_table(rows: Iterable[Row], splits: tuple[str, ...]) -> list[Sample]:
+    """Reads Hugging Face's rows, or VLMEvalKit's, of which one may stand for several splits.
+
+    VLMEvalKit's rows have numbers of their own, which are no ids of a split.
+    """
+    seen: Counter[str] = Counter()
+    refs: dict[str, ImageRef | None] = {}
+    samples = []
+    for row in rows:
+        named = _image_name(row)
+        ref = refs.setdefault(named, cell_ref(row, "image")) if named else cell_ref(row, "image")
+        number = row.key("question_id", "index")
+        inner = "" if row.values.get("question_id") is not None else "index-"
+        for part in row.text("category").split(","):
+            split = part.strip().lower()
+            if split not in SPLITS:
+                raise DataError(
+                    f"{row.place}: {part!r} is no split of POPE; its splits: {', '.join(SPLITS)}"
+                )
+            if split in splits:
+                key = f"{split}/{inner}{number}"
+                seen[key] += 1
+                samples.append(_sample(row, split, key, seen[key], ref, ""))
+    return sorted(samples, key=lambda sample: splits.index(sample.category))
+
+
 def _labelled(folder: Path, split: str, place: Root) -> list[Sample]:
     """Reads the label file of one split, which by itself is the whole split."""
     name = f"coco_pope_{split}.json"
-    names = [f"{inner}{name}{end}" for inner in _LABELS for end in ("", "l")]
+    names = [f"{inner}{name}{end}" for inner in _LABELS for end in _ENDS]
     file = find_file(folder, *names, what=f"POPE's {split} split, {name},")
     images = next((place.path / x for x in _IMAGES if (place.path / x).is_dir()), None)
     images = images or place.path / _IMAGES[0]
@@ -76,18 +130,18 @@ def _labelled(folder: Path, split: str, place: Root) -> list[Sample]:
     return samples
 
 
-def _sample(row: Row, split: str, key: str, nth: int, image: ImageRef, release: str) -> Sample:
+def _sample(
+    row: Row, split: str, key: str, nth: int, image: ImageRef | None, release: str
+) -> Sample:
     label = row.text("label", "answer").strip().lower()
     if label not in ("yes", "no"):
         raise DataError(f"{row.place}: the label must be 'yes' or 'no', got {label!r}")
-    number = row.key("question_id")
-    llava = LLAVA_OFFSETS[split] + int(number) if str(number).isdecimal() else number
-    extra: dict[str, Any] = {
-        "release": release,
-        "image": row.text("image"),
-        "other_ids": (key,),
-        "llava_id": llava,
-    }
+    number = row.key("question_id", "index")
+    extra: dict[str, Any] = {"release": release, "image": _image_name(row), "other_ids": (key,)}
+    if row.values.get("question_id") is not None:
+        extra["llava_id"] = (
+            LLAVA_OFFSETS[split] + int(number) if str(number).isdecimal() else number
+        )
     return Sample(
         sample_id=f"pope_test:{key}" + (f"#{nth}" if nth > 1 else ""),
         image=image,
@@ -97,6 +151,15 @@ def _sample(row: Row, split: str, key: str, nth: int, image: ImageRef, release: 
         category=split,
         extra=extra,
     )
+
+
+def _image_name(row: Row) -> str:
+    """The image's file name, "" where the row has none."""
+    for column in ("image", "image_source", "image_path"):
+        name = row.values.get(column)
+        if isinstance(name, str) and name:
+            return name if "." in name else f"{name}.jpg"
+    return ""
 
 
 def _release(split: str, count: int) -> str:

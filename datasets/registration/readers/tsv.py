@@ -29,6 +29,9 @@ PANDAS_NA = frozenset(
 REFERENCE = 64
 """Characters up to which an image cell is the index of the row whose image it shares."""
 
+_CHAIN = 10
+"""Rows that may name each other's image one after the other."""
+
 _IMAGE, _PATH, _INDEX = "image", "image_path", "index"
 _IN_LIST = re.compile(rb"[\"']+([A-Za-z0-9+/=\s_-]+)[\"']+")
 
@@ -143,9 +146,9 @@ class _Images:
     def __init__(self, rows: Sequence[Row], path: Path) -> None:
         self._none = not ({_IMAGE, _PATH} & set(rows[0].values))
         self._path = path
-        self._by_index: dict[str, tuple[ImageRef, ...]] = {}
+        self._by_index: dict[str, tuple[ImageRef, ...] | str] = {}
         for row in rows:
-            if isinstance(row.values.get(_IMAGE), tuple) and row.values.get(_INDEX):
+            if row.values.get(_IMAGE) and row.values.get(_INDEX):
                 self._by_index[_key(row.values[_INDEX])] = row.values[_IMAGE]
 
     def of(self, row: Row) -> ImageRef | tuple[ImageRef, ...] | None:
@@ -161,8 +164,12 @@ class _Images:
         return value[0] if len(value) == 1 else value
 
     def _referred(self, index: str, row: Row) -> ImageRef:
-        found = self._by_index.get(_key(index))
-        if found:
+        found: tuple[ImageRef, ...] | str | None = index
+        for _ in range(_CHAIN):
+            if not isinstance(found, str):
+                break
+            found = self._by_index.get(_key(found))
+        if isinstance(found, tuple):
             return found[0]
         reason = f"{row.place}: the image is said to be that of index {index!r}, which has none"
         return ImageRef(cell=NoCell(reason), name=f"{row.place}, image")
