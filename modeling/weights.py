@@ -112,7 +112,7 @@ def weight_files(folder: Path, key: str = "MODEL.WEIGHTS") -> list[Path]:
         return [single] if single.is_file() else sorted(folder.glob("*.safetensors"))
     try:
         shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-    except (ValueError, KeyError, AttributeError) as error:
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise CheckpointError(f"{key}: {index} is no weight index: {error}") from error
     missing = [shard for shard in shards if not (folder / shard).is_file()]
     if missing:
