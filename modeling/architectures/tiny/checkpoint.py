@@ -49,6 +49,7 @@ CONFIG: dict[str, Any] = {
         "patch_size": 14,
     },
     "collavo": {
+        "segmenter": "builtin",
         "untrained": True,
         "note": "Random weights: for trying the toolkit out. Its answers mean nothing.",
     },
