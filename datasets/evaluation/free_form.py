@@ -62,7 +62,7 @@ class FreeFormEvaluator(Evaluator):
         metadata: Mapping[str, Any] | None = None,
     ) -> Evaluation:
         pairs = join(samples, answers)
-        judged = self.judge(pairs, self.parser)
+        judged = self.judge_all(pairs, self.parser)
         scored = [item for item in judged if item[1].correct is not None]
         headline = self.headline(scored) if scored else {}
         scores: dict[str, Any] = {**headline, "questions": len(scored)}
@@ -71,7 +71,7 @@ class FreeFormEvaluator(Evaluator):
             scores["parsers"] = {
                 name: self.headline([x for x in others if x[1].correct is not None])
                 for name in parser_names(self.family)
-                for others in [judged if name == self.parser else self.judge(pairs, name)]
+                for others in [judged if name == self.parser else self.judge_all(pairs, name)]
             }
         return Evaluation(
             scores=scores,
@@ -82,7 +82,7 @@ class FreeFormEvaluator(Evaluator):
             tables=[self.table(scores)] if scored else [],
         )
 
-    def judge(self, pairs: Sequence[tuple[Sample, str]], parser: str) -> list[Judged]:
+    def judge_all(self, pairs: Sequence[tuple[Sample, str]], parser: str) -> list[Judged]:
         """Scores each answer by the rule `parser`."""
         rule = parser_of(self.family, parser)
         assert isinstance(rule, AnswerRule), "the rules of this family are answer rules"

@@ -75,8 +75,13 @@ class GqaEvaluator(FreeFormEvaluator):
         if not found.headline:
             return found
         llava = {"accuracy_llava": found.scores["parsers"]["llava"]["accuracy"]}
+        unbalanced = {s.sample_id for s in samples if not s.extra.get("balanced", True)}
         return replace(
             found,
+            per_sample={
+                key: replace(score, correct=None) if key in unbalanced else score
+                for key, score in found.per_sample.items()
+            },
             headline={**found.headline, **llava},
             scores={**found.scores, **llava},
             units={**found.units, **dict.fromkeys((*llava, *_PERCENT), "percent")},
