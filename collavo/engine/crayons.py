@@ -76,7 +76,8 @@ class CrayonMaker:
         for item, found in zip(items, segments, strict=True):
             self._draw(item, found, names)
         prompt = make_crayon_prompt(segments, names, self._mode)
-        return prompt, make_crayon_prompt(segments, names, "text_only").text
+        sentences = make_crayon_prompt(segments, names, "text_only").text
+        return prompt, [sentence or "" for sentence in sentences]
 
     def _segments(self, items: Sequence[Loaded], pixels: torch.Tensor) -> list[Segments]:
         assert self._segmenter is not None, "asked by make"

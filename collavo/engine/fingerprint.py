@@ -165,8 +165,10 @@ def _plain(value: Any) -> Any:
     """Turns a value into what JSON holds, the same in every process."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
+    if isinstance(value, ImageRef):
+        return image_label(value)
     if is_dataclass(value) and not isinstance(value, type):
-        return _plain(asdict(value)) if not isinstance(value, ImageRef) else image_label(value)
+        return _plain(asdict(value))
     if isinstance(value, Mapping):
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, (Sequence, set, frozenset)) and not isinstance(value, (bytes, bytearray)):

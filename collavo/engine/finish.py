@@ -70,7 +70,9 @@ def finish(
     ]
     counts = Counts(len(asked), len(answers), len(failures))
     flags = Flags(task.miniature, untrained, task.subset, bool(failures))
-    evaluation, tables, parser = None, [], ""
+    evaluation: Evaluation | None = None
+    tables: list[Table] = []
+    parser = ""
     if answers and len(failures) <= task.cfg.EVAL.ALLOW_FAILURES:
         evaluation, tables, parser = _evaluate(task, answers, stored, folder)
         about = {**about, **_likelihood(task.samples, evaluation, stored)}

@@ -70,12 +70,13 @@ class Batch:
 
     def crayon_of(self, rows: Sequence[Row]) -> CrayonPrompt | None:
         """Repeats the Crayon Prompt of each row's image."""
-        if self.crayon is None:
+        maps = self.crayon
+        if maps is None or maps.semantic is None or maps.number is None:
             return None
         owners = [r.owner for r in rows]
-        index = torch.tensor(owners, device=self.crayon.semantic.device)
-        text = [self.crayon.text[owner] for owner in owners]
-        return CrayonPrompt(self.crayon.semantic[index], self.crayon.number[index], text)
+        index = torch.tensor(owners, device=maps.semantic.device)
+        text = [maps.text[owner] for owner in owners]
+        return CrayonPrompt(maps.semantic[index], maps.number[index], text)
 
 
 class Stats:

@@ -75,7 +75,7 @@ def test_dearest_first_and_begun_ones_last():
     ],
 )
 def test_common_prefix_leaves_a_token_of_its_own(sequences, expected):
-    assert common_prefix(sequences) == expected
+    assert common_prefix([tuple(s) for s in sequences]) == expected
 
 
 def test_select():
