@@ -55,5 +55,6 @@ def use_fast_parts(model: Mask2FormerForUniversalSegmentation) -> None:
     layers: Any = model.model.pixel_level_module.decoder.encoder.layers
     for layer in layers:
         layer.self_attn = GatherDeformableAttention(layer.self_attn)
+        layer.activation_fn = torch.relu_
     decoder: Any = model.model.transformer_module.decoder
     decoder.mask_predictor = MaskPredictor(decoder.mask_predictor)

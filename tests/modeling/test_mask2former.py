@@ -170,6 +170,11 @@ def test_a_model_names_its_segmenter(copy, tmp_path):
         assert folder.resolve() == found.resolve()
 
 
+def test_a_copy_of_the_built_in_model_keeps_its_segmenter(tmp_path):
+    model = shutil.copytree(builtin_weights("collavo"), tmp_path / "model")
+    assert segmenter_folder(cfg_with(RESUME_FROM=str(model)), FILES) == BUILTIN
+
+
 def test_real_weights_never_get_the_tiny_segmenter(tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.snapshot_download", _unreachable)
     (tmp_path / "config.json").write_text("{}")
