@@ -121,14 +121,14 @@ def load_average() -> float:
 
 
 def prefix_flops(config: dict[str, Any], rank: int, length: int, image: int) -> float:
-    """Operations that an image's prefix needs at least, with PLoRA as low-rank products.
+    """Operations that an image's prefix takes at least.
 
     The last layer is needed for its keys and values alone. Causal attention counts half the square.
     The crayon's term is left out: on distinct pairs it is under a percent.
 
     Args:
         config: The published config's fields.
-        rank: PLoRA's rank.
+        rank: PLoRA's rank; 0 where it is merged into a weight of the image tokens.
         length: Positions of the prefix.
         image: Image tokens among them.
     """

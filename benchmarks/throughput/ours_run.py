@@ -65,6 +65,11 @@ class OursRunner:
         overrides = [*self.overrides, *extra]
         return make_tasks(lambda benchmark: get_cfg([str(CONFIG)], overrides, None, benchmark))[0]
 
+    def merged(self, task: Any) -> bool:
+        """Says whether the model has folded PLoRA into a weight of its own for image tokens."""
+        modules = self.models.get(task.cfg).architecture.modules()
+        return any(getattr(module, "merged", None) is not None for module in modules)
+
     def run(self, task: Any) -> Result:
         """Evaluates a task; its time is the engine's loop, from images to stored answers."""
         model = self.models.get(task.cfg)

@@ -64,6 +64,7 @@ def summary(blocks: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "original_peak": max(b["original"]["peak_bytes"] for b in blocks),
         "ours_peak": max(o["peak_bytes"] for b in blocks for o in b["ours"]),
         "matmul_peak": max(p for b in blocks for p in b["matmul_peak"]),
+        "merged": all(b.get("merged", False) for b in blocks),
         "load_average": _mean(x for b in blocks for x in b["load_average"]),
     }
 
@@ -91,7 +92,8 @@ def _tokens(results: Sequence[dict[str, Any]], weight: float) -> dict[str, int]:
 def prefill_share(found: dict[str, Any], rank: int) -> float:
     """Share of the measured matrix-product peak that the prefixes' prefill reaches."""
     length = found["ours_tokens"]["prefill"] / found["images"]
-    flops = prefix_flops(read("collavo.json"), rank, round(length), IMAGE_TOKENS)
+    low_rank = 0 if found["merged"] else rank
+    flops = prefix_flops(read("collavo.json"), low_rank, round(length), IMAGE_TOKENS)
     seconds = found["ours_parts"]["prefill"] / 1e3 * found["questions"] / found["images"]
     return flops / seconds / found["matmul_peak"]
 

@@ -83,4 +83,5 @@ def _block(
         "original": theirs.record(),
         "ours": [first.record(), second.record()],
         "different": different,
+        "merged": ours.merged(task),
     }
