@@ -44,6 +44,39 @@ def change(case, name, edit) -> None:
     save_file(tensors, case / "case.safetensors")
 
 
+def test_more_instances_than_the_table_has(tmp_path):
+    """Of 25 tiles of one class the original would number the last ones past 20."""
+    classes = torch.full((1, 25, 134), -20.0)
+    classes[..., 47] = 20.0
+    masks = torch.full((1, 25, 40, 40), -30.0)
+    for tile in range(25):
+        row, column = divmod(tile, 5)
+        masks[0, tile, 8 * row : 8 * row + 8, 8 * column : 8 * column + 8] = 30.0
+    ids = torch.arange(1, 26, dtype=torch.int32).view(5, 5)
+    ids = ids.repeat_interleave(2, 0).repeat_interleave(2, 1)[None]
+    tensors = {"class_queries_logits": classes, "masks_queries_logits": masks}
+    maps = {"segment_ids": ids, "semantic": torch.full_like(ids, 48), "number": ids.clone()}
+    save_file({**tensors, **maps}, tmp_path / "case.safetensors")
+    phrases = [
+        f"(#{n + 1} apple) [{n % 5 / 5:.2f}, {n // 5 / 5:.2f}, "
+        f"{(n % 5 + 1) / 5:.2f}, {(n // 5 + 1) / 5:.2f}]"
+        for n in range(25)
+    ]
+    text = f"The image includes {', '.join(phrases)}."
+    row = {
+        "text": text,
+        "segments": [{"id": n + 1, "label_id": 47, "score": 1.0} for n in range(25)],
+        "eval_prompt": (
+            "AI assistant should give helpful and detailed answers to user after fully "
+            f"understanding an image. <image> [UNUSED_TOKEN_146]user\n{text} Is there a dog in "
+            "the image?\nAnswer the question using a single word or phrase."
+            "[UNUSED_TOKEN_145]\n[UNUSED_TOKEN_146]assistant\n"
+        ),
+    }
+    (tmp_path / "prompts.json").write_text(json.dumps([row]))
+    assert compare(tmp_path) == dict.fromkeys(KEYS, True)
+
+
 @pytest.mark.parametrize(
     ("name", "key"),
     [
