@@ -14,6 +14,7 @@ from collavo.records import Sample
 
 if TYPE_CHECKING:
     from collavo.datasets.evaluation.judge.judge import Judge
+    from collavo.datasets.evaluation.tally import Tally
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,44 @@ class Evaluator(ABC):
             crayon_texts: The sentence about the objects in the image, by sample id.
         """
         return []
+
+    def tally(
+        self,
+        samples: Sequence[Sample],
+        answers: Mapping[str, str],
+        evaluation: Evaluation,
+    ) -> Tally | None:
+        """Returns what headline figures are sums of, for fast confidence intervals.
+
+        There are intervals without it: means of `per_sample` are found out, all else is scored
+        anew for each resample.
+
+        Args:
+            samples: The dataset, in file order.
+            answers: The raw text by sample id.
+            evaluation: What `evaluate` returned for them.
+        """
+        return None
+
+    def unit(self, sample: Sample) -> str:
+        """Names what is judged as one beyond the image (the rotations of a question); "" for none.
+
+        Samples of one unit stay together when samples are drawn.
+        """
+        return str(sample.extra.get("group") or "")
+
+    def stratum(self, sample: Sample) -> str:
+        """Names the part of fixed size that the sample belongs to (a task); "" for none.
+
+        Images are drawn within each part, so that none is missing from a sum over parts.
+        """
+        return ""
+
+    def copy_of(self, sample: Sample, number: int) -> Sample:
+        """Returns the sample as one about another image, of another unit: copy `number`, from 1."""
+        from collavo.datasets.evaluation.tally import renamed
+
+        return renamed(sample, number)
 
 
 def join(samples: Sequence[Sample], answers: Mapping[str, str]) -> list[tuple[Sample, str]]:

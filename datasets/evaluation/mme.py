@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from collavo.datasets.evaluation.base import Evaluation, Evaluator, SampleScore, Table, join
 from collavo.datasets.evaluation.parsing import Parser, parser_names, parser_of
+from collavo.datasets.evaluation.tally import Tally, divide
 from collavo.datasets.evaluation.yes_no import Confusion, ratio
 from collavo.datasets.registration.mme_tree import COGNITION, PERCEPTION, TASKS
 from collavo.errors import DataError
 from collavo.records import Sample
 from collavo.registry import EVALUATORS
+
+if TYPE_CHECKING:
+    from collavo.datasets.evaluation.tally import Array
 
 QUESTIONS = 2374
 """Questions of the whole benchmark."""
@@ -61,6 +67,43 @@ class MmeEvaluator(Evaluator):
             notes=_notes(samples, images, tasks, self.parser),
             tables=[_table(tasks, headline)],
         )
+
+    def tally(
+        self,
+        samples: Sequence[Sample],
+        answers: Mapping[str, str],
+        evaluation: Evaluation,
+    ) -> Tally:
+        tasks = _by_image([(sample, "") for sample in samples if sample.answers])
+        names = list(tasks)
+        ids: list[str] = []
+        rows: list[Array] = []
+        for number, images in enumerate(tasks.values()):
+            for group in images.values():
+                right = [bool(evaluation.per_sample[s.sample_id].correct) for s, _ in group]
+                row = np.zeros((len(names), 4))
+                row[number] = sum(right), len(right), len(right) == 2 and all(right), 1
+                ids.append(group[0][0].sample_id)
+                rows.append(row.ravel())
+
+        def headline(sums: Array) -> dict[str, Array]:
+            parts = sums.reshape(*sums.shape[:-1], len(names), 4)
+            right, questions, both, images = np.moveaxis(parts, -1, 0)
+            scores = 100 * divide(right, questions) + 100 * divide(both, images)
+            kinds = {"perception": PERCEPTION, "cognition": COGNITION}
+            found = {
+                kind: scores[..., [name in members for name in names]].sum(-1)
+                for kind, members in kinds.items()
+            }
+            return found | {"total": scores.sum(-1)}
+
+        return Tally(ids, np.array(rows).reshape(len(ids), -1), headline)
+
+    def unit(self, sample: Sample) -> str:
+        return f"{sample.category}/{_image_of(sample)}"
+
+    def stratum(self, sample: Sample) -> str:
+        return sample.category
 
 
 def _image_of(sample: Sample) -> str:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from collavo.datasets.evaluation.base import Evaluation, Evaluator, SampleScore, Table, join
 from collavo.datasets.evaluation.parsing import Parser, parser_names, parser_of
 from collavo.datasets.evaluation.pope_objects import object_table
+from collavo.datasets.evaluation.tally import Tally, divide, mean_of_present
 from collavo.datasets.evaluation.yes_no import Confusion, mean
 from collavo.records import Sample
 from collavo.registry import EVALUATORS
+
+if TYPE_CHECKING:
+    from collavo.datasets.evaluation.tally import Array
 
 SPLITS = ("random", "popular", "adversarial")
 _COLUMNS = ("accuracy", "precision", "recall", "f1", "yes_ratio")
@@ -62,6 +68,36 @@ class PopeEvaluator(Evaluator):
         crayon_texts: Mapping[str, str],
     ) -> list[Table]:
         return [object_table(samples, evaluation, crayon_texts)]
+
+    def tally(
+        self,
+        samples: Sequence[Sample],
+        answers: Mapping[str, str],
+        evaluation: Evaluation,
+    ) -> Tally:
+        policy = parser_of("pope", self.parser).unparsed_is_no
+        known = [sample for sample in samples if sample.answers]
+        splits = list(dict.fromkeys(sample.category or "all" for sample in known))
+        rows = np.zeros((len(known), len(splits), 6))
+        for row, sample in zip(rows, known, strict=True):
+            judged = evaluation.per_sample[sample.sample_id]
+            pair = (str(judged.parsed), str(judged.reference))
+            row[splits.index(sample.category or "all")] = Confusion.of([pair]).row()
+
+        def headline(sums: Array) -> dict[str, Array]:
+            counts = sums.reshape(*sums.shape[:-1], len(splits), 6)
+            tp, fp, tn, fn, other_yes, _ = np.moveaxis(counts, -1, 0)
+            total = counts.sum(-1)
+            precision = divide(tp, tp + fp)
+            recall = divide(tp, tp + fn + other_yes * policy)
+            return {
+                "mean_accuracy": mean_of_present(divide(tp + tn, total), total),
+                "mean_f1": mean_of_present(
+                    divide(2 * precision * recall, precision + recall), total
+                ),
+            }
+
+        return Tally([s.sample_id for s in known], rows.reshape(len(known), -1), headline)
 
 
 def _by_split(pairs: Sequence[tuple[Sample, str]], parser: Parser) -> dict[str, Confusion]:

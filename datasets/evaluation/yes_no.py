@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,10 @@ class Confusion:
     def yes_ratio(self) -> float:
         """Answers yes among all."""
         return ratio(self.tp + self.fp, self.total)
+
+    def row(self) -> tuple[int, int, int, int, int, int]:
+        """Returns the six counts, in the order of the fields."""
+        return astuple(self)[:6]
 
     def figures(self) -> dict[str, float | int]:
         """Returns every figure and count by name."""
