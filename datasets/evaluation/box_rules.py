@@ -20,6 +20,9 @@ NO_BOX: Box = (0.0, 0.0, 0.0, 0.0)
 
 _NUMBER = r"(-?\d+(?:\.\d+)?)"
 _FIRST_LIST = re.compile(rf"\[\s*{_NUMBER},\s*{_NUMBER},\s*{_NUMBER},\s*{_NUMBER}\s*\]")
+_ANY = r"([-+]?\d*\.?\d+(?:[eE][-+]?\d+)?)"
+_ANY_NUMBER = re.compile(_ANY)
+_ANY_LIST = re.compile(r"\[\s*" + r"(?:\s*,\s*|\s+)".join([_ANY] * 4) + r"\s*\]")
 _POINTS = re.compile(r"\((.*?)\),\((.*?)\)")
 
 
@@ -138,6 +141,46 @@ class Qwen(BoxRule):
             areas = (given[2:] - given[:2]).prod() + (truth[2:] - truth[:2]).prod()
             found = float(shared / (areas - shared))
         return found if found == found else 0.0
+
+
+@PARSERS.register("box_iou.vlmevalkit")
+class VlmEvalKit(BoxRule):
+    """VLMEvalKit: four numbers in brackets, else the first four; the largest tells their scale.
+
+    Up to 1.5 they are shares of the image, up to 1000 thousandths, above pixels. Then they are
+    clipped to the image and put in order. Source: open-compass/VLMEvalKit dataset/refcoco.py.
+    """
+
+    def parse(self, text: str) -> str:
+        found = self._numbers(text)
+        return ", ".join(f"{number:g}" for number in found) if found else ""
+
+    def _numbers(self, text: str) -> list[float] | None:
+        match = _ANY_LIST.search(text)
+        found = match.groups() if match else _ANY_NUMBER.findall(text)[:4]
+        return [float(number) for number in found] if len(found) == 4 else None
+
+    def pixels(self, text: str, sample: Sample) -> Box | None:
+        """Returns the box in pixels."""
+        found = self._numbers(text)
+        if found is None:
+            return None
+        sides = [*size_of(sample)] * 2
+        largest = max(abs(number) for number in found)
+        if largest <= 1000:
+            per = 1.0 if largest <= 1.5 else 1000.0
+            found = [number / per * side for number, side in zip(found, sides, strict=True)]
+        x1, y1, x2, y2 = (min(max(n, 0.0), s) for n, s in zip(found, sides, strict=True))
+        return min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
+
+    def box(self, text: str, sample: Sample) -> Box:
+        width, height = size_of(sample)
+        x1, y1, x2, y2 = self.pixels(text, sample) or NO_BOX
+        return x1 / width, y1 / height, x2 / width, y2 / height
+
+    def iou(self, text: str, sample: Sample) -> float:
+        found = self.pixels(text, sample)
+        return max(0.0, iou(pixel_box(sample), found)) if found else 0.0
 
 
 def iou(first: Box, second: Box) -> float:

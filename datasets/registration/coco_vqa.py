@@ -142,7 +142,7 @@ def table_samples(dataset: str) -> Callable[[Iterable[Row]], Iterator[Sample]]:
                 image=cell_ref(row, "image"),
                 question=row.text("question"),
                 question_id=key,
-                answers=texts_of(row, "answer", "answers"),
+                answers=texts_of(row, "answer", "answers", lists=True),
                 category=category if isinstance(category, str) else "",
             )
 

@@ -105,7 +105,11 @@ def _facts(row: Row) -> dict[str, Any]:
 def _entailed(row: Row) -> Iterable[Any]:
     """The ids of entailed questions; a Python list as text in the hub's tables."""
     value = row.values.get("entailed")
-    return texts_of(row, "entailed") if isinstance(value, str) else list_of(row, "entailed")
+    return (
+        texts_of(row, "entailed", lists=True)
+        if isinstance(value, str)
+        else list_of(row, "entailed")
+    )
 
 
 def _steps(row: Row) -> list[Mapping[str, Any]]:

@@ -175,7 +175,7 @@ def _from_table(rows: Iterable[Row]) -> Iterator[Sample]:
             image=cell_ref(row, "image"),
             question=row.text("question"),
             question_id=key,
-            answers=texts_of(row, "answer", "answers"),
+            answers=texts_of(row, "answer", "answers", lists=True),
         )
 
 

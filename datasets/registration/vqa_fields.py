@@ -79,10 +79,13 @@ def asked_in(prompt: str, *further: str) -> str:
     return "\n".join(lines)
 
 
-def texts_of(row: Row, *names: str) -> tuple[str, ...]:
+def texts_of(row: Row, *names: str, lists: bool = False) -> tuple[str, ...]:
     """Returns the references of a row: texts, numbers, VQA's objects with `answer`, or none.
 
-    A text that is a Python list, as in VLMEvalKit's tables, counts as the list.
+    Args:
+        row: The row.
+        names: The fields that may hold them.
+        lists: Whether a text that is a Python list counts as the list, as in VLMEvalKit's tables.
 
     Raises:
         DataError: The field is there and is nothing of this kind.
@@ -91,7 +94,7 @@ def texts_of(row: Row, *names: str) -> tuple[str, ...]:
     if name is None:
         return ()
     value = row.values[name]
-    if isinstance(value, str) and value.startswith("[") and value.endswith("]"):
+    if lists and isinstance(value, str) and value.startswith("[") and value.endswith("]"):
         listed = literal(value)
         value = listed if isinstance(listed, list) else value
     values = value if isinstance(value, list | tuple) else [value]
