@@ -18,7 +18,7 @@ from collavo.errors import CheckpointError, ConfigError, DataError, MissingFileE
 from collavo.modeling.segmenters.base import Segmenter
 from collavo.modeling.segmenters.detectron2_weights import read_weights
 from collavo.modeling.segmenters.mask2former import clean_name
-from collavo.modeling.segmenters.resize import to_grid
+from collavo.modeling.segmenters.resize import RULE_VERSION, to_grid
 from collavo.records import ImageRef, Segment, Segments
 from collavo.registry import SEGMENTERS
 
@@ -130,7 +130,7 @@ class Detectron2Segmenter(Segmenter):
         return [self._convert(output) for output in (self.model(batch) if batch else [])]
 
     def fingerprint(self) -> str:
-        return hashlib.sha256(repr((self._digest, self.grid)).encode()).hexdigest()
+        return hashlib.sha256(repr((self._digest, self.grid, RULE_VERSION)).encode()).hexdigest()
 
     def _convert(self, output: dict[str, Any]) -> Segments:
         if "panoptic_seg" not in output:

@@ -18,7 +18,7 @@ from torch import Tensor
 from collavo.datasets.registration.coco_panoptic import CLEAN_NAMES, CONTIGUOUS_ID
 from collavo.errors import ConfigError, DataError, MissingFileError
 from collavo.modeling.segmenters.base import Segmenter
-from collavo.modeling.segmenters.resize import to_grid
+from collavo.modeling.segmenters.resize import RULE_VERSION, to_grid
 from collavo.records import ImageRef, Segment, Segments
 from collavo.registry import SEGMENTERS
 
@@ -100,7 +100,7 @@ class PrecomputedSegmenter(Segmenter):
 
     def fingerprint(self) -> str:
         """Hashes the JSON and every PNG that it names."""
-        whole = hashlib.sha256(repr((self.grid, CLEAN_NAMES)).encode())
+        whole = hashlib.sha256(repr((self.grid, CLEAN_NAMES, RULE_VERSION)).encode())
         whole.update(self._json.read_bytes())
         for png in sorted({e.png for entries in self._entries.values() for e in entries}):
             path = self._folder / png

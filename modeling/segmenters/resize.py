@@ -9,6 +9,9 @@ import torch
 
 from collavo.records import Segment, Segments
 
+RULE_VERSION = 1
+"""Counts changes of the rule; part of the fingerprint of segmenters that use it."""
+
 
 def to_grid(panoptic: np.ndarray, segments: Sequence[Segment], grid: tuple[int, int]) -> Segments:
     """Gives each cell to the id that holds most of its pixels, as if the image were a square.
