@@ -81,7 +81,7 @@ class _Links:
 
 
 def _unit_key(evaluator: Evaluator, sample: Sample) -> Hashable | None:
-    unit = evaluator.unit(sample)
+    unit = evaluator.together(sample)
     return ("unit", unit) if unit else None
 
 

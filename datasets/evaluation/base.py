@@ -149,7 +149,7 @@ class Evaluator(ABC):
         """
         return None
 
-    def unit(self, sample: Sample) -> str:
+    def together(self, sample: Sample) -> str:
         """Names what is judged as one beyond the image (the rotations of a question); "" for none.
 
         Samples of one unit stay together when samples are drawn.

@@ -99,7 +99,7 @@ class MmeEvaluator(Evaluator):
 
         return Tally(ids, np.array(rows).reshape(len(ids), -1), headline)
 
-    def unit(self, sample: Sample) -> str:
+    def together(self, sample: Sample) -> str:
         return f"{sample.category}/{_image_of(sample)}"
 
     def stratum(self, sample: Sample) -> str:
