@@ -106,7 +106,7 @@ def fingerprint_items(task: Task, model: Model) -> dict[str, Any]:
     dtype = next((str(p.dtype) for p in architecture.parameters() if p.is_floating_point()), "")
     segmenter = model.segmenter
     return {
-        "dataset": {"name": task.name, "samples": samples_digest(task.samples)},
+        "dataset": {"name": task.folder_name, "samples": samples_digest(task.samples)},
         "prompts": {
             "pipeline": type(pipeline).__name__,
             "questions": prompts_digest(prompts),

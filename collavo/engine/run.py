@@ -253,7 +253,7 @@ def run_folder(task: Task, items: Mapping[str, Any], datasets: int) -> Path:
     """Returns the folder of a run: EVAL.RUN_DIR, or `<SAVE_DIR>/<dataset>/<fingerprint>`."""
     if task.cfg.EVAL.RUN_DIR:
         given = Path(task.cfg.EVAL.RUN_DIR).expanduser()
-        return given / task.name if datasets > 1 else given
+        return given / task.folder_name if datasets > 1 else given
     return _parent(task) / fp.fingerprint(items)
 
 
@@ -283,7 +283,7 @@ def write_exit_code(folder: Path, code: int) -> None:
 def _parent(task: Task) -> Path:
     if task.cfg.EVAL.RUN_DIR:
         return Path(task.cfg.EVAL.RUN_DIR).expanduser()
-    return Path(task.cfg.SAVE_DIR).expanduser() / task.name
+    return Path(task.cfg.SAVE_DIR).expanduser() / task.folder_name
 
 
 def _say_where(folder: Path, verified: Mapping[str, Any] | None) -> None:

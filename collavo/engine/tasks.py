@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from collavo.datasets.registration import catalog
+from collavo.datasets.registration.generic import folder_name
 from collavo.datasets.registration.layouts import use_layout
 from collavo.datasets.registration.roots import root, use_root
 from collavo.engine.display import main_warning
@@ -18,6 +19,10 @@ from collavo.registry import ARCHITECTURES, EVALUATORS, PIPELINES, SEGMENTERS
 
 MakeConfig = Callable[[str | None], Any]
 """Builds the configuration for a benchmark (None for no benchmark's own settings)."""
+
+
+ALL = "all"
+"""In DATASETS.TEST: every registered dataset whose files are there."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,11 @@ class Task:
     metadata: Any
     miniature: bool = False
     subset: bool = False
+
+    @property
+    def folder_name(self) -> str:
+        """The dataset's name as one that a folder can have."""
+        return folder_name(self.name)
 
     @property
     def batch_size(self) -> int:
@@ -79,12 +89,46 @@ def make_tasks(make_cfg: MakeConfig) -> list[Task]:
     use_root(cfg.DATASETS.ROOT)
     use_layout(cfg.DATASETS.LAYOUT)
     for name in names:  # all names before any file
-        catalog.metadata_of(name)
+        if name != ALL:
+            catalog.metadata_of(name)
+    if ALL in names:
+        return _all_tasks(names, make_cfg)
     return [_make_task(name, number, make_cfg) for number, name in enumerate(names)]
 
 
+def _all_tasks(names: Sequence[str], make_cfg: MakeConfig) -> list[Task]:
+    """Makes a task of every registered dataset whose files are there, and of those named besides.
+
+    Raises:
+        MissingFileError: No dataset has files; or one that is named has none.
+    """
+    every = [name for name in catalog.dataset_names() if name not in names]
+    tasks: list[Task] = []
+    absent: dict[str, str] = {}
+    for name in (*(name for name in names if name != ALL), *every):
+        try:
+            tasks.append(_make_task(name, len(tasks), make_cfg))
+        except MissingFileError as error:
+            if name in names:
+                raise
+            absent[name] = str(error).splitlines()[0]
+    place = root()
+    if not tasks:
+        raise MissingFileError(
+            f"DATASETS.TEST {ALL}: {place.path} (from {place.source}) holds none of the datasets: "
+            f"{', '.join(absent)}; see docs/datasets.md for the folders"
+        )
+    if absent:
+        logger.info(
+            "DATASETS.TEST %s: %d datasets of %s; skipped %d that are not there:%s",
+            *(ALL, len(tasks), place.path, len(absent)),
+            "".join(f"\n  {name}: {reason}" for name, reason in absent.items()),
+        )
+    return tasks
+
+
 def dataset_names(cfg: Any) -> list[str]:
-    """Returns the datasets that DATASETS.TEST names, each once.
+    """Returns the datasets that DATASETS.TEST names, each once; `ALL` stands as it is.
 
     Raises:
         ConfigError: It names none.
@@ -95,8 +139,8 @@ def dataset_names(cfg: Any) -> list[str]:
     if not names:
         known = ", ".join(catalog.dataset_names())
         raise ConfigError(
-            "DATASETS.TEST is empty: name datasets, as in --overrides DATASETS.TEST pope_test. "
-            f"There are: {known}"
+            "DATASETS.TEST is empty: name datasets, as in --overrides DATASETS.TEST pope_test, or "
+            f"{ALL}. There are: {known}"
         )
     return names
 
@@ -159,4 +203,6 @@ def _is_built_in(name: str) -> bool:
     """Whether the dataset is one of the project's own, and so follows the dataset root."""
     loader = catalog.DatasetCatalog[name]
     function = getattr(loader, "func", loader)
+    if catalog.metadata_of(name).get("own_files"):
+        return False
     return str(getattr(function, "__module__", "")).startswith("collavo.")

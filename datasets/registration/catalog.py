@@ -17,6 +17,7 @@ import pkgutil
 from typing import TYPE_CHECKING, Any
 
 from collavo.datasets.registration import local_catalog
+from collavo.datasets.registration.generic import is_generic, register_generic
 from collavo.datasets.registration.rows import to_samples
 from collavo.records import Sample
 from collavo.registry import unknown_name
@@ -72,13 +73,15 @@ def dataset_names() -> list[str]:
 
 
 def metadata_of(name: str) -> local_catalog.LocalMetadata:
-    """Returns the metadata of a registered dataset.
+    """Returns the metadata of a registered dataset, or of one that is named by its path.
 
     Raises:
         UnknownNameError: No such dataset; the message suggests the nearest names.
     """
     ensure_registered()
     datasets, metadata = _catalogs()
+    if name not in datasets and is_generic(name):
+        register_generic(name)
     if name not in datasets:
         raise unknown_name("dataset", name, dataset_names())
     return metadata.get(name)

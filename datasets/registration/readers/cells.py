@@ -51,9 +51,11 @@ class NoCell:
 
     Args:
         reason: What is wrong, with file and line.
+        whole: Whether the table has no images at all.
     """
 
     reason: str
+    whole: bool = False
 
     def __call__(self) -> bytes:
         """Says what is wrong.

@@ -155,7 +155,7 @@ class _Images:
         """Returns a row's image, its images, or None."""
         if self._none:
             reason = f"{self._path} has neither a column {_IMAGE!r} nor a column {_PATH!r}"
-            return ImageRef(cell=NoCell(reason), name=f"{row.place}, image")
+            return ImageRef(cell=NoCell(reason, whole=True), name=f"{row.place}, image")
         value = row.values.get(_IMAGE)
         if isinstance(value, str):
             value = tuple(self._referred(name, row) for name in _listed(value))

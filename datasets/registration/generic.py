@@ -1,0 +1,183 @@
+"""Datasets without code: a table or a list of one's own, named by its path.
+
+    tsv:/path/file.tsv                          VLMEvalKit's columns
+    jsonl:/path/file.jsonl?metric=vqa           one object a line, or a JSON array
+    hf:/path/folder?split=test&config=name      parquet files of a Hugging Face dataset
+
+Behind "?" may stand, joined by "&": `metric` (yes_no, choice, circular, vqa, exact, text, anls,
+relaxed, or an evaluator's name), `pipeline`, `evaluator`, `image_root`; for hf `split` and
+`config`. What is left out is deduced from the rows, see `kind_of`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import parse_qsl
+
+from collavo.datasets.registration.generic_rows import generic_samples
+from collavo.datasets.registration.readers.hub import hf_rows
+from collavo.datasets.registration.readers.rows import Row, read_rows
+from collavo.datasets.registration.readers.tsv import tsv_rows
+from collavo.errors import ConfigError, DataError
+from collavo.records import Sample
+
+KINDS = ("tsv", "jsonl", "json", "hf")
+
+METRICS = {
+    "yes_no": ("yes_no", "yes_no"),
+    "choice": ("choice", "choice"),
+    "circular": ("choice", "mmbench"),
+    "vqa": ("short_answer", "vqa_accuracy"),
+    "exact": ("short_answer", "exact_match"),
+    "text": ("short_answer", "short_answer"),
+    "anls": ("short_answer", "anls"),
+    "relaxed": ("short_answer", "relaxed_accuracy"),
+}
+"""Metric -> pipeline and evaluator."""
+
+MANY_REFERENCES = 5
+"""References of a question from which on VQA's soft accuracy is meant (VQA has ten)."""
+
+ROTATED = 1_000_000
+"""What VLMEvalKit adds to the index of a question whose options are rotated."""
+
+_OPTIONS = ("metric", "pipeline", "evaluator", "image_root")
+_NAME = re.compile(rf"(?P<kind>{'|'.join(KINDS)}):(?P<path>[^?]+)(?:\?(?P<options>.*))?", re.DOTALL)
+_SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True)
+class Generic:
+    """A dataset's name, taken apart.
+
+    Args:
+        name: The whole name.
+        kind: One of `KINDS`.
+        path: The file or folder.
+        options: What stands behind "?".
+    """
+
+    name: str
+    kind: str
+    path: Path
+    options: dict[str, str] = field(default_factory=dict)
+
+    def rows(self) -> Iterable[Row]:
+        """Reads the rows.
+
+        Raises:
+            MissingFileError: The file is not there.
+            DataError: It is broken.
+        """
+        root = Path(self.options["image_root"]).expanduser() if self._has("image_root") else None
+        if self.kind == "tsv":
+            return tsv_rows(self.path, image_root=root)
+        if self.kind == "hf":
+            split = self.options.get("split", "test")
+            return hf_rows(self.path, split, self.options.get("config"))
+        return read_rows(self.path)
+
+    def samples(self) -> list[Sample]:
+        """Reads the samples.
+
+        Raises:
+            MissingFileError: The file is not there.
+            DataError: A row is broken.
+        """
+        root = Path(self.options["image_root"]).expanduser() if self._has("image_root") else None
+        found = generic_samples(self.path.stem, self.rows(), self.path.parent, root)
+        if not found:
+            raise DataError(f"{self.path} holds no rows")
+        return found
+
+    def _has(self, option: str) -> bool:
+        return bool(self.options.get(option))
+
+
+def is_generic(name: str) -> bool:
+    """Tells whether a dataset's name is a path with its kind."""
+    return _NAME.fullmatch(name) is not None
+
+
+def parse_name(name: str) -> Generic:
+    """Takes a name apart.
+
+    Raises:
+        ConfigError: It has an unknown option.
+    """
+    match = _NAME.fullmatch(name)
+    if match is None:
+        raise ConfigError(f"{name!r} is no dataset by path: <{'|'.join(KINDS)}>:<path>[?options]")
+    options = dict(parse_qsl(match["options"] or "", keep_blank_values=True))
+    known = (*_OPTIONS, *(("split", "config") if match["kind"] == "hf" else ()))
+    unknown = [option for option in options if option not in known]
+    if unknown:
+        raise ConfigError(
+            f"dataset {name!r}: unknown option {unknown[0]!r} behind '?'; "
+            f"there are {', '.join(known)}"
+        )
+    return Generic(name, match["kind"], Path(match["path"]).expanduser(), options)
+
+
+def kind_of(samples: Sequence[Sample]) -> str:
+    """Deduces the metric of a dataset.
+
+    Options make it `choice`, or `circular` where they are rotated; answers that are all yes or no
+    make it `yes_no`; many references `vqa`; else it is `text`.
+    """
+    if any(sample.extra.get("choices") for sample in samples):
+        ids = {s.question_id for s in samples if isinstance(s.question_id, int)}
+        rotated = any(i >= ROTATED and i % ROTATED in ids for i in ids)
+        return "circular" if rotated else "choice"
+    answers = [s.answers for s in samples if s.answers]
+    if answers and all(a[0].strip().lower().rstrip(".") in ("yes", "no") for a in answers):
+        return "yes_no"
+    many = sum(len(a) >= MANY_REFERENCES for a in answers)
+    return "vqa" if 2 * many > len(answers) else "text"
+
+
+def register_generic(name: str) -> None:
+    """Registers a dataset by path, with the pipeline and the evaluator that fit its rows.
+
+    Raises:
+        ConfigError: An option is unknown.
+        MissingFileError: The file is not there.
+        DataError: A row is broken.
+        UnknownNameError: There is no such metric, pipeline or evaluator.
+    """
+    from collavo.datasets.registration.catalog import DatasetCatalog, MetadataCatalog
+    from collavo.registry import EVALUATORS, PIPELINES
+
+    source = parse_name(name)
+    samples = source.samples()
+    metric = source.options.get("metric") or kind_of(samples)
+    if metric in METRICS:
+        pipeline, evaluator = METRICS[metric]
+    else:
+        evaluator = EVALUATORS.canonical(metric)
+        pipeline = METRICS[kind_of(samples)][0]
+    pipeline = PIPELINES.canonical(source.options.get("pipeline") or pipeline)
+    evaluator = EVALUATORS.canonical(source.options.get("evaluator") or evaluator)
+    DatasetCatalog.register(name, source.samples)
+    MetadataCatalog.get(name).set(
+        pipeline=pipeline,
+        evaluator_type=evaluator,
+        answer_type=PIPELINES.get(pipeline).answer_type,
+        description=f"{source.path.name}: {len(samples)} questions, scored by {evaluator}",
+        own_files=True,
+    )
+
+
+def folder_name(name: str) -> str:
+    """Returns a name that can be a folder's: the dataset's own, of a path its stem and a digest."""
+    if _SAFE.fullmatch(name):
+        return name
+    source = parse_name(name) if is_generic(name) else None
+    stem = f"{source.kind}-{source.path.stem}" if source else name
+    whole = f"{name}\0{source.path.absolute()}" if source else name
+    digest = hashlib.sha256(whole.encode("utf-8", "surrogateescape")).hexdigest()[:8]
+    return f"{re.sub('[^A-Za-z0-9._-]+', '_', stem)[:80]}-{digest}"

@@ -1,0 +1,73 @@
+"""Pipelines of datasets that come without code: yes/no, multiple choice, short and free answers."""
+
+from collavo.datasets.evaluation.choice import options_of
+from collavo.datasets.evaluation.evalai import normalize
+from collavo.datasets.evaluation.generic_choice import Inferred
+from collavo.datasets.evaluation.generic_yes_no import OneWord
+from collavo.pipeline.base import OPTION_LETTER, SHORT_ANSWER, Pipeline
+from collavo.pipeline.options import CN_OPTION_LETTER, listed
+from collavo.records import Sample
+from collavo.registry import PIPELINES
+
+
+def _with_hint(sample: Sample) -> str:
+    hint = str(sample.extra.get("hint") or "")
+    return f"{hint}\n{sample.question}" if hint and hint.lower() != "nan" else sample.question
+
+
+@PIPELINES.register("yes_no")
+class YesNoPipeline(Pipeline):
+    """Yes or no: the question and the short-answer suffix, as LLaVA-1.5 asks POPE."""
+
+    answer_type = "yes_no"
+
+    def prompt(self, sample: Sample) -> str:
+        return _with_hint(sample) + SHORT_ANSWER
+
+    def parse(self, text: str, sample: Sample) -> str:
+        return OneWord().parse(text)
+
+
+@PIPELINES.register("choice", "multiple_choice")
+class ChoicePipeline(Pipeline):
+    """Multiple choice: hint, question, lettered options and the suffix, as LLaVA-1.5 asks MMBench.
+
+    "clean" lists options that say "None" or "NA", too, which pandas takes for empty cells.
+    """
+
+    answer_type = "choice"
+
+    def prompt(self, sample: Sample) -> str:
+        options = options_of(sample)
+        if self.style == "clean":
+            options = dict(sample.extra.get("written", options))
+        if not options:
+            return _with_hint(sample) + SHORT_ANSWER
+        text = f"{_with_hint(sample)}\n{listed(options)}"
+        chinese = any("\u4e00" <= letter <= "\u9fff" for letter in text)
+        return text + (CN_OPTION_LETTER if chinese else OPTION_LETTER)
+
+    def parse(self, text: str, sample: Sample) -> str:
+        return Inferred().parse(text, options_of(sample))
+
+
+@PIPELINES.register("short_answer", "vqa")
+class ShortAnswerPipeline(Pipeline):
+    """A word or phrase: the question and the short-answer suffix, as LLaVA-1.5 asks VQAv2."""
+
+    def prompt(self, sample: Sample) -> str:
+        return _with_hint(sample) + SHORT_ANSWER
+
+    def parse(self, text: str, sample: Sample) -> str:
+        return normalize(text)
+
+
+@PIPELINES.register("open")
+class OpenPipeline(Pipeline):
+    """The question alone, for answers of any length."""
+
+    def prompt(self, sample: Sample) -> str:
+        return _with_hint(sample)
+
+    def parse(self, text: str, sample: Sample) -> str:
+        return text.strip()
