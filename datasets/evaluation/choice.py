@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from collavo.datasets.evaluation.base import Evaluation, Evaluator, SampleScore, Table, join
 from collavo.datasets.evaluation.choice_rules import Options
 from collavo.datasets.evaluation.parsing import Parser, parser_names, parser_of
+from collavo.datasets.evaluation.tally import Tally, mean_tally
 from collavo.datasets.evaluation.yes_no import mean
 from collavo.records import Sample
 from collavo.registry import PARSERS
@@ -58,7 +59,7 @@ class ChoiceEvaluator(Evaluator):
     """Whose parsers read the answers; they are registered as `<rules>.<name>`."""
     title: ClassVar[str]
     """The benchmark's name, for tables and notes."""
-    unit: ClassVar[str] = "fraction"
+    measure: ClassVar[str] = "fraction"
     """"fraction" or "percent", as the authors print it."""
 
     def evaluate(
@@ -89,7 +90,7 @@ class ChoiceEvaluator(Evaluator):
         return Evaluation(
             scores=scores,
             headline=headline,
-            units=dict.fromkeys((*headline, "accuracy"), self.unit),
+            units=dict.fromkeys((*headline, "accuracy"), self.measure),
             per_sample=per_sample,
             notes=notes,
             tables=self.tables(scores),
@@ -99,9 +100,9 @@ class ChoiceEvaluator(Evaluator):
         self, pairs: Sequence[tuple[Sample, str]], parser: str
     ) -> list[tuple[Sample, SampleScore]]:
         rule = parser_of(self.rules, parser)
-        return [(sample, self.judge(sample, text, rule)) for sample, text in pairs]
+        return [(sample, self.score_of(sample, text, rule)) for sample, text in pairs]
 
-    def judge(self, sample: Sample, text: str, parser: Parser) -> SampleScore:
+    def score_of(self, sample: Sample, text: str, parser: Parser) -> SampleScore:
         """Judges one answer; the reference is a letter."""
         assert isinstance(parser, ChoiceParser), "registered under the name of a choice evaluator"
         parsed = parser.parse(text, options_of(sample))
@@ -109,14 +110,33 @@ class ChoiceEvaluator(Evaluator):
             return SampleScore(parsed or None, None, None)
         return SampleScore(parsed or None, sample.answers[0], parsed == sample.answers[0])
 
+    def means(self, judged: Judged) -> Mapping[str, Judged]:
+        """Returns by the name of each headline figure the judgements whose mean it is."""
+        return {"accuracy": judged}
+
     def headline(self, judged: Judged) -> dict[str, float]:
         """Returns the figures that papers quote."""
-        return {"accuracy": self.scale * accuracy(judged)}
+        return {name: self.scale * accuracy(part) for name, part in self.means(judged).items()}
+
+    def tally(
+        self,
+        samples: Sequence[Sample],
+        answers: Mapping[str, str],
+        evaluation: Evaluation,
+    ) -> Tally:
+        judged = [(s, evaluation.per_sample[s.sample_id]) for s in samples]
+        known = [x for x in judged if x[1].correct is not None]
+        return mean_tally(
+            {
+                name: (self.scale, {s.sample_id: float(x.correct or 0) for s, x in part})
+                for name, part in self.means(known).items()
+            }
+        )
 
     @property
     def scale(self) -> float:
         """What a fraction is multiplied with."""
-        return 100.0 if self.unit == "percent" else 1.0
+        return 100.0 if self.measure == "percent" else 1.0
 
     @abstractmethod
     def breakdowns(self, judged: Judged) -> dict[str, Any]:

@@ -40,11 +40,9 @@ class MMBenchEvaluator(ChoiceEvaluator):
     rules = "mmbench"
     title = "MMBench"
 
-    def headline(self, judged: Judged) -> dict[str, float]:
-        return {
-            "circular_accuracy": accuracy(circular(judged)),
-            "vanilla_accuracy": accuracy([x for x in judged if _is_base(x[0])]),
-        }
+    def means(self, judged: Judged) -> Mapping[str, Judged]:
+        first = [x for x in judged if _is_base(x[0])]
+        return {"circular_accuracy": circular(judged), "vanilla_accuracy": first}
 
     def breakdowns(self, judged: Judged) -> dict[str, Any]:
         whole = circular(judged)

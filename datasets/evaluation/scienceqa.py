@@ -33,14 +33,11 @@ class ScienceQAEvaluator(ChoiceEvaluator):
 
     rules = "scienceqa"
     title = "ScienceQA"
-    unit = "percent"
+    measure = "percent"
 
-    def headline(self, judged: Judged) -> dict[str, float]:
-        found = super().headline(judged)
+    def means(self, judged: Judged) -> Mapping[str, Judged]:
         images = [x for x in judged if has_image(x[0])]
-        if images:
-            found["image_accuracy"] = self.scale * accuracy(images)
-        return found
+        return {"accuracy": judged} | ({"image_accuracy": images} if images else {})
 
     def breakdowns(self, judged: Judged) -> dict[str, Any]:
         groups = {name: _of(judged, "subject", subject) for name, subject in SUBJECTS.items()}

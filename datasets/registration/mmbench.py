@@ -104,7 +104,7 @@ def _samples(rows: Iterable[Row], name: str) -> Iterator[Sample]:
         extra: dict[str, Any] = {
             "hint": optional_text(row, "hint"),
             "choices": choices,
-            "group": index % COPY,
+            "group": str(index % COPY),
             "split": optional_text(row, "split"),
             "l2-category": optional_text(row, "l2-category", "L2-category"),
             "submitted": {
