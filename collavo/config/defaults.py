@@ -61,7 +61,7 @@ _DATA = (
     Key(
         "DATALOADER.NUM_WORKERS",
         -1,
-        "Processes that read images; -1: what suits the machine.",
+        "Threads that read images; -1: what suits the machine.",
         low=-1,
         none=-1,
     ),
@@ -78,7 +78,12 @@ _DATA = (
         "Folder of all datasets; empty: DATASET2, DATASET, VLDATASET or "
         "DETECTRON2_DATASETS of the environment, else the built-in miniature.",
     ),
-    Key("DATASETS.TEST", "", "Datasets to evaluate on, between commas.", joined=True),
+    Key(
+        "DATASETS.TEST",
+        "",
+        "Datasets to evaluate on, between commas; all: those whose files are there.",
+        joined=True,
+    ),
     Key("DATASETS.TRAIN", "", "Datasets to train on, between commas.", joined=True),
     Key(
         "INPUT.FORMAT",
@@ -105,7 +110,18 @@ _EVAL = (
         low=0,
         none=0,
     ),
-    Key("EVAL.DRY_RUN", False, "Plan only: questions, images, tokens and memory; load no weights."),
+    Key(
+        "EVAL.BOOTSTRAP",
+        1000,
+        "Resamples of the images for the confidence intervals of headline figures; 0: none.",
+        low=0,
+        none=0,
+    ),
+    Key(
+        "EVAL.DRY_RUN",
+        False,
+        "Plan only: questions, images, tokens, memory, and the time from a probe of 20 samples.",
+    ),
     Key("EVAL.FRESH", False, "Start anew where stored answers would be taken up."),
     Key(
         "EVAL.LIMIT",

@@ -66,8 +66,8 @@ def _probe(
 
     taken: list[Stored] = []
     work = assemble(task, model, None, DoneFilter({}), taken.extend, processes)
-    chosen = _spread(units)
-    warm, rest = chosen[:1], chosen[1:] or chosen[:1]
+    chosen = sorted(_spread(units), key=lambda u: len(u.samples))
+    warm, rest = chosen[:1], chosen[1:] or chosen[:1]  # the first batch of a process is slow
     work.answerer.run([work.loader.load(unit) for unit in warm])
     before = dict(work.stats.sums)
     count_before = len(taken)

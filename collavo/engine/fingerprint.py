@@ -178,11 +178,12 @@ def _plain(value: Any) -> Any:
         return hashlib.sha256(bytes(value)).hexdigest()
     if isinstance(value, Path):
         return value.as_posix()
-    if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
-        return value.item()
-    if hasattr(value, "tolist"):
-        return _plain(value.tolist())
-    return type(value).__name__
+    number: Any = value
+    if hasattr(number, "item") and getattr(number, "ndim", None) == 0:
+        return number.item()
+    if hasattr(number, "tolist"):
+        return _plain(number.tolist())
+    return type(number).__name__
 
 
 def _short(value: Any) -> str:
