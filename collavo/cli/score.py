@@ -6,7 +6,7 @@ import argparse
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +65,8 @@ def run(args: argparse.Namespace) -> int:
     from collavo.datasets.registration.roots import use_root
     from collavo.registry import EVALUATORS
     from collavo.results.files import plain
+    from collavo.results.scored import Scored
+    from collavo.results.statistics import headline_intervals
     from collavo.results.table import print_report
 
     overrides = [*args.overrides, *(["JUDGE.MODEL", args.judge] if args.judge else [])]
@@ -84,6 +86,8 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(plain({"dataset": args.dataset, "dry_run": asdict(planned.plan)})))
         return EXIT_OK
     report = _report_of(args, metadata, given, evaluation, evaluator.parser)
+    scored = Scored(evaluator, given.samples, given.answers, evaluation, metadata)
+    report = replace(report, intervals=headline_intervals(scored, cfg.EVAL.BOOTSTRAP))
     result = {**evaluation.headline, **report.as_dict()}
     del result["tables"]
     if args.submission:
@@ -105,8 +109,9 @@ def _evaluate(
     """Scores, with the judge that is asked for."""
     from collavo.datasets.evaluation.judge.build import judge_of
     from collavo.datasets.evaluation.judge.calls import Plan, PlannedError
+    from collavo.datasets.registration.generic import folder_name
 
-    store = Path(cfg.SAVE_DIR or ".") / "judgements" / f"{Path(args.dataset).name}.jsonl"
+    store = Path(cfg.SAVE_DIR or ".") / "judgements" / f"{folder_name(args.dataset)}.jsonl"
     judge = evaluator.judge = judge_of(cfg, store, args.dry_run)
     if args.dry_run and judge is None:
         raise ConfigError("--dry-run counts what a judge would be asked: name one by --judge")

@@ -19,6 +19,8 @@ from collavo.registry import EVALUATORS
 from collavo.results.files import write_lines, write_report
 from collavo.results.ranking import auroc, yes_probability
 from collavo.results.report import Counts, Flags, Report
+from collavo.results.scored import Scored
+from collavo.results.statistics import Interval, headline_intervals
 
 if TYPE_CHECKING:
     from collavo.datasets.evaluation.base import Evaluation, Table
@@ -73,13 +75,14 @@ def finish(
     evaluation: Evaluation | None = None
     tables: list[Table] = []
     parser = ""
+    intervals: dict[str, Interval] = {}
     if answers and len(failures) <= task.cfg.EVAL.ALLOW_FAILURES:
-        evaluation, tables, parser = _evaluate(task, answers, stored, folder)
+        evaluation, tables, parser, intervals = _evaluate(task, answers, stored, folder)
         about = {**about, **_likelihood(task.samples, evaluation, stored)}
         about["submission"] = _submission(task, answers, evaluation, folder)
     published = task.metadata.get("published") or ()
     report = Report(
-        task.name, counts, flags, evaluation, tables, failures, published, parser, about
+        task.name, counts, flags, evaluation, tables, failures, published, parser, about, intervals
     )
     try:
         write_lines(
@@ -97,11 +100,14 @@ def finish(
 
 def _evaluate(
     task: Task, answers: Mapping[str, str], stored: Mapping[str, Stored], folder: Path
-) -> tuple[Evaluation, list[Table], str]:
+) -> tuple[Evaluation, list[Table], str, dict[str, Interval]]:
     evaluator = EVALUATORS.get(task.evaluator)()
     evaluator.judge = judge_of(task.cfg, folder / "judgements.jsonl")
     samples = [s for s in task.samples if s.sample_id in answers]
-    evaluation = evaluator.evaluate(samples, answers, task.metadata.as_dict())
+    metadata = task.metadata.as_dict()
+    evaluation = evaluator.evaluate(samples, answers, metadata)
+    scored = Scored(evaluator, samples, answers, evaluation, metadata)
+    intervals = headline_intervals(scored, task.cfg.EVAL.BOOTSTRAP)
     texts = {}
     for sample in samples:
         record = stored[sample.sample_id]
@@ -109,7 +115,7 @@ def _evaluate(
     tables = list(evaluation.tables)
     if any(texts.values()):
         tables += evaluator.analyse(samples, evaluation, texts)
-    return evaluation, tables, evaluator.parser
+    return evaluation, tables, evaluator.parser, intervals
 
 
 def _submission(

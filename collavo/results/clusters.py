@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from collavo.datasets.registration.readers.cells import NoCell
 from collavo.records import ImageRef, Sample
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def _unit_key(evaluator: Evaluator, sample: Sample) -> Hashable | None:
 def _image_key(sample: Sample) -> Hashable | None:
     """Tells images apart without reading a file."""
     image: ImageRef | None = sample.image
-    if image is None:
+    if image is None or isinstance(image.cell, NoCell):
         named = sample.extra.get("image")
         return ("named", sample.category, named) if isinstance(named, str) and named else None
     if image.path is not None:

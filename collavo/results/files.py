@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from collavo.results.report import Report, flatten
+from collavo.results.report import INTERVAL, Report, flatten
 
 
 def write_report(folder: Path, report: Report) -> None:
@@ -64,10 +64,11 @@ def markdown(report: Report) -> str:
     counts = report.counts
     lines += ["", f"{counts.answered} of {counts.expected} answered, {counts.failed} failed.", ""]
     if report.evaluation is not None:
-        units = report.evaluation.units
-        rows = [(k, v, units.get(k, "")) for k, v in report.evaluation.headline.items()]
-        lines += _table(("figure", "value", "unit"), rows)
-        lines += [f"- {note}" for note in report.evaluation.notes] + [""]
+        columns = ("figure", "value", "unit", INTERVAL)
+        shown = len(columns) if report.intervals else len(columns) - 1
+        lines += _table(columns[:shown], [row[:shown] for row in report.headline_rows()])
+        notes = (*report.evaluation.notes, *filter(None, [report.interval_note()]))
+        lines += [f"- {note}" for note in notes] + [""]
     for table in report.tables:
         lines += [f"## {table.title}", ""] + _table(table.columns, table.rows)
     if report.evaluation is not None and report.published:
@@ -81,15 +82,18 @@ def markdown(report: Report) -> str:
 
 
 def comma_separated(report: Report) -> str:
-    """Words the scores as CSV: metric, value, unit."""
+    """Words the scores as CSV: metric, value, unit; with intervals also low, high."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("metric", "value", "unit"))
+    writer.writerow(("metric", "value", "unit", *(("low", "high") if report.intervals else ())))
     if report.evaluation is not None:
         rows = dict(flatten(report.evaluation.scores))
         rows = {**{k: v for k, v in report.evaluation.headline.items()}, **rows}
         for metric, value in rows.items():
-            writer.writerow((metric, plain(value), report.unit(metric)))
+            interval = report.intervals.get(metric)
+            ends = (interval.low, interval.high) if interval else ("", "")
+            row = (metric, plain(value), report.unit(metric), *ends)
+            writer.writerow(row if report.intervals else row[:3])
     return text.getvalue()
 
 

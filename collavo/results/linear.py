@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from collavo.datasets.evaluation.tally import Tally, divide, mean_of_present
-from collavo.errors import UserError
 from collavo.records import Sample
 
 if TYPE_CHECKING:
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from collavo.results.clusters import Clusters
-    from collavo.results.resampling import Scored
+    from collavo.results.scored import Scored
 
     Array = NDArray[np.float64]
     Form = Callable[[Array], Array]
@@ -63,12 +62,10 @@ def _halves(scored: Scored, clusters: Clusters) -> list[tuple[set[str], Mapping[
     generator = np.random.default_rng(_SEED)
     parts = []
     for _ in range(PARTS):
-        taken = generator.random(len(clusters)) < 0.5
-        samples = [s for s in scored.samples if taken[clusters.of[s.sample_id]]]
-        try:
-            parts.append(({s.sample_id for s in samples}, scored.again(samples).headline))
-        except (UserError, ValueError):  # an evaluator that takes nothing but the whole
-            return []
+        half = generator.permutation(len(clusters))[: len(clusters) // 2]
+        taken = set(half.tolist())
+        samples = [s for s in scored.samples if clusters.of[s.sample_id] in taken]
+        parts.append(({s.sample_id for s in samples}, scored.headline_of(samples)))
     return parts
 
 
@@ -77,11 +74,9 @@ def _readings(scored: Scored) -> Iterator[Scored]:
     if scored.evaluator.judge is not None:
         return
     for parser in scored.evaluation.scores.get("parsers", {}):
-        if parser != scored.evaluator.parser:
-            try:
-                yield scored.read_by(str(parser))
-            except (UserError, ValueError):
-                continue
+        reading = scored.read_by(str(parser)) if parser != scored.evaluator.parser else None
+        if reading is not None:
+            yield reading
 
 
 def _candidates(reading: Scored) -> Iterator[Tally]:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collavo.datasets.evaluation.base import Evaluation, Table
+    from collavo.results.statistics import Interval
 
 PACKAGES = ("torch", "transformers", "accelerate", "bitsandbytes", "peft", "numpy", "pillow")
+
+INTERVAL = "95 % interval"
+"""The column of confidence intervals."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,7 @@ class Report:
         published: The dataset's published figures: model, metric, value, unit, source.
         parser: The rule that read the answers.
         about: Fingerprint, configuration, timings, memory and other facts of the run.
+        intervals: The confidence interval of each headline figure that has one.
     """
 
     dataset: str
@@ -85,6 +90,29 @@ class Report:
     published: Sequence[Mapping[str, Any]] = ()
     parser: str = ""
     about: Mapping[str, Any] = field(default_factory=dict)
+    intervals: Mapping[str, Interval] = field(default_factory=dict)
+
+    def headline_rows(self) -> list[tuple[str, float, str, str]]:
+        """Lists the headline: figure, value, unit, interval in words ("" where there is none)."""
+        if self.evaluation is None:
+            return []
+        words = {k: f"{_short(x.low)} to {_short(x.high)}" for k, x in self.intervals.items()}
+        units = self.evaluation.units
+        return [
+            (name, value, units.get(name, ""), words.get(name, ""))
+            for name, value in self.evaluation.headline.items()
+        ]
+
+    def interval_note(self) -> str:
+        """Says how the intervals were made, and which of them say nothing; "" without any."""
+        if not self.intervals:
+            return ""
+        first = next(iter(self.intervals.values()))
+        note = f"Intervals: {first.level:.0%}, {first.method} ({first.clusters})."
+        flat = [name for name, x in self.intervals.items() if x.low == x.high]
+        if flat:
+            note += f" No spread between images in {', '.join(flat)}: that interval says nothing."
+        return note
 
     def comparison(self) -> list[dict[str, Any]]:
         """Sets the published figures beside ours.
@@ -141,6 +169,7 @@ class Report:
         return {
             "dataset": self.dataset,
             "headline": dict(scored.headline) if scored else None,
+            "intervals": {name: asdict(x) for name, x in self.intervals.items()},
             "units": dict(scored.units) if scored else {},
             "scores": scored.scores if scored else None,
             "counts": {
@@ -164,6 +193,10 @@ class Report:
             ],
             **self.about,
         }
+
+
+def _short(value: float) -> str:
+    return f"{value:.2f}" if abs(value) >= 100 else f"{value:.4f}"
 
 
 def versions() -> dict[str, str]:

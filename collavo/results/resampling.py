@@ -5,21 +5,19 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from collavo.datasets.evaluation.tally import Tally
-from collavo.errors import UserError
 from collavo.records import Sample
 from collavo.results.clusters import Clusters, find_clusters
 from collavo.results.linear import linear_tallies
+from collavo.results.scored import REFUSALS, Scored
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from collavo.datasets.evaluation.base import Evaluation, Evaluator
 
     Array = NDArray[np.float64]
 
@@ -33,37 +31,6 @@ CHUNK = 64
 
 SCORED_ANEW = (100, 300_000)
 """Where each draw is scored anew: draws at least, and about how many samples are scored in all."""
-
-
-@dataclass(frozen=True)
-class Scored:
-    """One run on one dataset, scored.
-
-    Args:
-        evaluator: What scored it.
-        samples: The samples that were answered, in file order.
-        answers: The raw text by sample id.
-        evaluation: The scores.
-        metadata: The dataset's.
-    """
-
-    evaluator: Evaluator
-    samples: Sequence[Sample]
-    answers: Mapping[str, str]
-    evaluation: Evaluation
-    metadata: Mapping[str, Any]
-
-    def again(self, samples: Sequence[Sample]) -> Evaluation:
-        """Scores some of the samples by themselves."""
-        answers = {s.sample_id: self.answers[s.sample_id] for s in samples}
-        return self.evaluator.evaluate(samples, answers, self.metadata)
-
-    def read_by(self, parser: str) -> Scored:
-        """Returns the same answers as another parser reads them."""
-        evaluator = copy.copy(self.evaluator)
-        evaluator.parser = parser
-        evaluation = evaluator.evaluate(self.samples, self.answers, self.metadata)
-        return Scored(evaluator, self.samples, self.answers, evaluation, self.metadata)
 
 
 def draw_weights(clusters: Clusters, draws: int, seed: int = SEED) -> Iterator[Array]:
@@ -155,10 +122,10 @@ class _Copies:
     """The samples of each cluster, as often as a draw holds them."""
 
     def __init__(self, scored: Scored, clusters: Clusters) -> None:
-        self._scored = scored
-        self._evaluator = copy.copy(scored.evaluator)
-        self._judged = dict(scored.evaluator.judged)
-        self._evaluator.judged = self._judged
+        evaluator = copy.copy(scored.evaluator)
+        self._judged = dict(evaluator.judged)
+        evaluator.judged = self._judged
+        self._scored = replace(scored, evaluator=evaluator)
         self._answers = dict(scored.answers)
         self._copies: dict[tuple[int, int], Sample] = {}
         self._where = np.array([clusters.of[s.sample_id] for s in scored.samples])
@@ -173,12 +140,7 @@ class _Copies:
             for number in range(start, start + int(weights.max()))
             for place in np.flatnonzero(times > number - start)
         ]
-        answers = {s.sample_id: self._answers[s.sample_id] for s in samples}
-        try:
-            found = self._evaluator.evaluate(samples, answers, self._scored.metadata).headline
-        except (UserError, ValueError) as error:
-            logger.debug("copies cannot be scored: %s", error)
-            return {}
+        found = self._scored.headline_of(samples, self._answers)
         return {name: found[name] for name in names if name in found}
 
     def _copy(self, place: int, number: int) -> Sample:
@@ -195,7 +157,11 @@ class _Copies:
 
 
 def _own_tally(scored: Scored) -> Tally | None:
-    return scored.evaluator.tally(scored.samples, scored.answers, scored.evaluation)
+    try:
+        return scored.evaluator.tally(scored.samples, scored.answers, scored.evaluation)
+    except REFUSALS as error:
+        logger.warning("%s: no tally: %r", type(scored.evaluator).__name__, error)
+        return None
 
 
 def _checked(tally: Tally, scored: Scored) -> tuple[Tally, list[str]]:

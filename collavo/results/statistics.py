@@ -7,14 +7,14 @@ percentiles are expanded for few clusters as in Hesterberg, 2015, doi 10.1080/00
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from collavo.results.clusters import Clusters, find_clusters
-from collavo.results.resampling import SEED, Scored, headline_draws
+from collavo.results.resampling import SEED, headline_draws
+from collavo.results.scored import Scored
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -92,8 +92,3 @@ def expanded_tail(freedom: int, level: float = LEVEL) -> float:
         return 0.0
     quantile = stdtrit(freedom, (1 - level) / 2)
     return float(ndtr(quantile * np.sqrt((freedom + 1) / freedom)))
-
-
-def without_spread(intervals: Mapping[str, Interval]) -> list[str]:
-    """Names the figures that were the same in each draw, whose interval says nothing."""
-    return [name for name, x in intervals.items() if x.low == x.high]

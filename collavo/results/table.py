@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from collavo.results.files import cell
-from collavo.results.report import Report
+from collavo.results.report import INTERVAL, Report
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,9 +31,10 @@ def print_report(report: Report, console: Console | None = None) -> None:
     names = ", ".join(sentence.split(":")[0] for sentence in flags)
     title = f"{report.dataset} [{names}]" if names else report.dataset
     if report.evaluation is not None:
-        units = report.evaluation.units
-        rows = [(k, v, units.get(k, "")) for k, v in report.evaluation.headline.items()]
-        _print_table(console, title, ("figure", "value", "unit"), rows)
+        columns = ("figure", "value", "unit", INTERVAL)
+        rows = report.headline_rows()
+        shown = len(columns) if report.intervals else len(columns) - 1
+        _print_table(console, title, columns[:shown], [row[:shown] for row in rows])
     else:
         console.print(f"{title}: no score", markup=False)
     for table in report.tables:
@@ -42,7 +43,7 @@ def print_report(report: Report, console: Console | None = None) -> None:
         _print_published(console, report)
     for note in report.evaluation.notes if report.evaluation is not None else ():
         console.print(f"note: {note}", markup=False)
-    for sentence in flags:
+    for sentence in (*filter(None, [report.interval_note()]), *flags):
         console.print(f"note: {sentence}", markup=False)
     counts = report.counts
     console.print(
