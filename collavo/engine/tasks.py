@@ -119,7 +119,7 @@ def _all_tasks(names: Sequence[str], make_cfg: MakeConfig) -> list[Task]:
             f"{', '.join(absent)}; see docs/datasets.md for the folders"
         )
     if absent:
-        logger.info(
+        main_warning(
             "DATASETS.TEST %s: %d datasets of %s; skipped %d that are not there:%s",
             *(ALL, len(tasks), place.path, len(absent)),
             "".join(f"\n  {name}: {reason}" for name, reason in absent.items()),
@@ -155,7 +155,7 @@ def _make_task(name: str, number: int, make_cfg: MakeConfig) -> Task:
     if not samples:
         raise DataError(f"dataset {name!r} has no samples")
     _refuse_missing_images(name, samples, cfg.EVAL.ALLOW_FAILURES)
-    miniature = _is_built_in(name) and root().miniature
+    miniature = catalog.follows_root(name) and root().miniature
     if miniature:
         main_warning(
             "%s: no dataset root is set (DATASETS.ROOT), so this is the built-in miniature", name
@@ -197,12 +197,3 @@ def _refuse_missing_images(name: str, samples: Sequence[Sample], allowed: int) -
             f"{shown}{', ...' if len(paths) > 3 else ''}. Put them there, set DATASETS.ROOT to the "
             "folder that holds the datasets, or accept that they fail with --allow-failures"
         )
-
-
-def _is_built_in(name: str) -> bool:
-    """Whether the dataset is one of the project's own, and so follows the dataset root."""
-    loader = catalog.DatasetCatalog[name]
-    function = getattr(loader, "func", loader)
-    if catalog.metadata_of(name).get("own_files"):
-        return False
-    return str(getattr(function, "__module__", "")).startswith("collavo.")

@@ -33,6 +33,7 @@ __all__ = [
     "MetadataCatalog",
     "dataset_names",
     "ensure_registered",
+    "follows_root",
     "metadata_of",
     "samples_of",
 ]
@@ -85,6 +86,14 @@ def metadata_of(name: str) -> local_catalog.LocalMetadata:
     if name not in datasets:
         raise unknown_name("dataset", name, dataset_names())
     return metadata.get(name)
+
+
+def follows_root(name: str) -> bool:
+    """Whether a dataset is one of the project's own, which lie below the dataset root."""
+    loader = _catalogs()[0][name]
+    function = getattr(loader, "func", loader)
+    built_in = str(getattr(function, "__module__", "")).startswith("collavo.")
+    return built_in and not metadata_of(name).get("own_files")
 
 
 def samples_of(name: str) -> list[Sample]:

@@ -212,7 +212,11 @@ MetadataCatalog.get("pope_test").set(
     config_block="POPE",
     answer_type="yes_no",
     description="POPE: yes/no questions about objects in COCO val2014 images, three splits",
-    expected={"questions": {"random": 3000, "popular": 3000, "adversarial": 3000}, "images": 500},
+    expected={
+        "questions": {"random": 3000, "popular": 3000, "adversarial": 3000},
+        "images": 500,
+        "other_releases": {"the release before 2024, with 2,910 random questions": 8910},
+    },
     published=[
         {"model": model, "metric": metric, "value": value, "unit": "fraction", "source": source}
         for model, metric, value, source in (

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from collavo.datasets.registration.readers.opened import note_opened
 from collavo.datasets.registration.readers.rows import Row
 from collavo.errors import DataError, MissingFileError, UserError
 from collavo.records import ImageRef
@@ -38,6 +39,7 @@ def parquet_rows(files: Iterable[Path]) -> Iterator[Row]:
 
 
 def _rows_of(file: Path) -> Iterator[Row]:
+    note_opened(file)
     with _guarded(file):
         import pyarrow.parquet as pq
 

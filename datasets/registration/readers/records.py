@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from collavo.datasets.registration.readers.opened import note_opened
 from collavo.errors import DataError, MissingFileError
 
 MAX_RECORD = 1 << 30
@@ -79,6 +80,7 @@ def read_records(path: Path) -> Iterator[Record]:
         MissingFileError: The file is not there.
         DataError: It cannot be read, is UTF-16, or a quoted cell never ends.
     """
+    note_opened(path)
     try:
         with path.open("rb") as stream:
             yield from _Records(path, stream)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from collavo.datasets.registration.readers.opened import note_opened
 from collavo.errors import DataError, MissingFileError
 
 _BOMS = (
@@ -43,6 +44,7 @@ def read_bytes(path: Path) -> bytes:
         MissingFileError: The file is not there.
         DataError: It is a folder, or may not be read.
     """
+    note_opened(path)
     try:
         return path.read_bytes()
     except FileNotFoundError as error:
