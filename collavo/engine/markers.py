@@ -45,6 +45,9 @@ class Markers:
     def release(self) -> None:
         """Says that the process ended in order: what it had begun is not suspicious."""
         self._file.write([json.dumps({"released": True})])
+
+    def close(self) -> None:
+        """Closes the file; without `release` what was begun stays suspicious."""
         self._file.close()
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from collavo.config import dump
 from collavo.engine import fingerprint as fp
 from collavo.engine.accelerator import (
     Processes,
@@ -20,13 +19,20 @@ from collavo.engine.accelerator import (
     stop_processes,
     terminate_cleanly,
 )
+from collavo.engine.board import EngineError
 from collavo.engine.display import Display
 from collavo.engine.finish import SUBMISSION, finish, memory_used, timings
-from collavo.engine.markers import Markers, Suspects
-from collavo.engine.store import PARTS, STARTED, Store, Stored, writing_failed
+from collavo.engine.folder import (
+    Opened,
+    check_writable,
+    open_folder,
+    parent_folder,
+    write_exit_code,
+)
+from collavo.engine.markers import Markers
+from collavo.engine.store import PARTS, STARTED, Stored
 from collavo.engine.tasks import MakeConfig, Task, make_tasks
 from collavo.errors import (
-    EXIT_CRASH,
     EXIT_FAILED_SAMPLES,
     EXIT_INTERRUPTED,
     EXIT_OK,
@@ -44,21 +50,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Opened:
-    """A run folder that is ready.
-
-    Args:
-        store: Its files; the main process holds its lock.
-        launch: The number of this launch in it.
-        suspects: What earlier launches died of.
-    """
-
-    store: Store
-    launch: int
-    suspects: Suspects
-
-
 def run_eval(make_cfg: MakeConfig) -> int:
     """Evaluates on all datasets of DATASETS.TEST and returns the exit code.
 
@@ -71,7 +62,7 @@ def run_eval(make_cfg: MakeConfig) -> int:
         require_tracker()
     if not cfg.EVAL.DRY_RUN:
         for task in tasks:
-            check_writable(_parent(task))
+            check_writable(parent_folder(task))
     if cfg.EVAL.DRY_RUN and not cfg.LLM.LOAD_LLM:
         from collavo.engine.dry_run import plan_only
 
@@ -98,7 +89,7 @@ def run_eval(make_cfg: MakeConfig) -> int:
 
 def run_task(task: Task, model: Model, processes: Processes, datasets: int = 1) -> int:
     """Evaluates on one dataset and returns the exit code (0 in other than the main process)."""
-    opened = _open(task, model, processes, datasets)
+    opened = open_folder(task, model, processes, datasets)
     watchdog = Watchdog(float(task.cfg.EVAL.TIMEOUT))
     try:
         start = time.monotonic()
@@ -109,7 +100,7 @@ def run_task(task: Task, model: Model, processes: Processes, datasets: int = 1) 
         everyone = _wait_for_others(task, processes)
         watchdog.stop()
         sums = timings(time.monotonic() - start, everyone, answered(), len(stored))
-        return _score(task, model, opened, sums, everyone)
+        return _score(task, model, opened, sums, everyone, watchdog.beat)
     except KeyboardInterrupt as stop:
         # under a launcher SIGTERM may mean that another process died: no verdict of this one
         if processes.is_main and not (processes.launched and isinstance(stop, Terminated)):
@@ -121,41 +112,6 @@ def run_task(task: Task, model: Model, processes: Processes, datasets: int = 1) 
     finally:
         watchdog.stop()
         opened.store.lock.release()
-
-
-def _open(task: Task, model: Model, processes: Processes, datasets: int) -> Opened:
-    """Opens the run folder in the main process and tells the others where it is."""
-    note = f"{task.number}/launch"
-    if not processes.is_main:
-        told = processes.board.wait(note)
-        return Opened(Store(Path(told["folder"])), told["launch"], Suspects(**told["suspects"]))
-    from collavo.engine.models import fingerprint_items
-
-    items = fingerprint_items(task, model)
-    folder = run_folder(task, items, datasets)
-    store = Store(folder)
-    store.lock.acquire()
-    try:
-        if task.cfg.EVAL.FRESH:
-            store.clear()
-        fp.check_folder(folder, items)
-        store.repair()
-        launch = store.next_launch()
-        suspects = Suspects.read(folder, launch)
-        fp.write_items(folder, items)
-        (folder / "config.yaml").write_text(dump(task.cfg), encoding="utf-8")
-        write_exit_code(folder, EXIT_CRASH)  # what stands there if this launch is killed
-    except OSError as error:
-        store.lock.release()
-        raise writing_failed(folder, error) from error
-    except BaseException:
-        store.lock.release()
-        raise
-    logger.info("%s: results go to %s", task.name, folder)
-    processes.board.put(
-        note, {"folder": str(folder), "launch": launch, "suspects": suspects.note()}
-    )
-    return Opened(store, launch, suspects)
 
 
 def _loop(
@@ -187,8 +143,12 @@ def _loop(
                 evaluate(work.units, opened.suspects, work.loader, work.answerer, markers, watching)
             finally:
                 work.crayons.close()
-    finally:
         markers.release()
+    except (KeyboardInterrupt, UserError, EngineError):
+        markers.release()  # an end in order; after any other, what was begun stays suspicious
+        raise
+    finally:
+        markers.close()
         part.close()
     sums = {**work.stats.sums, **memory_used(model.device)}
     processes.board.put(f"{task.number}/end/{rank}", sums)
@@ -208,6 +168,7 @@ def _score(
     opened: Opened,
     sums: dict[str, Any],
     everyone: list[dict[str, float]],
+    beat: Callable[[], None],
 ) -> int:
     """Scores in the main process, writes and prints the results, and returns the exit code."""
     folder = opened.store.folder
@@ -216,7 +177,7 @@ def _score(
     if task.cfg.EVAL.VERIFY:
         from collavo.engine.verify import verify
 
-        verified = verify(task, model, stored)
+        verified = verify(task, model, stored, beat)
     about = {
         "verify": verified,
         "timings": sums,
@@ -247,43 +208,6 @@ def exit_code(report: Report, cfg: Any, verified: Mapping[str, Any] | None) -> i
     if verified is not None and len(verified["flips"]) > cfg.EVAL.MAX_FLIPS:
         return EXIT_VERIFY
     return EXIT_OK
-
-
-def run_folder(task: Task, items: Mapping[str, Any], datasets: int) -> Path:
-    """Returns the folder of a run: EVAL.RUN_DIR, or `<SAVE_DIR>/<dataset>/<fingerprint>`."""
-    if task.cfg.EVAL.RUN_DIR:
-        given = Path(task.cfg.EVAL.RUN_DIR).expanduser()
-        return given / task.folder_name if datasets > 1 else given
-    return _parent(task) / fp.fingerprint(items)
-
-
-def check_writable(folder: Path) -> None:
-    """Finds out before a model is loaded whether results can be written.
-
-    Raises:
-        StoreError: They cannot.
-    """
-    probe = folder / ".writable"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe.write_bytes(b"")
-        probe.unlink(missing_ok=True)
-    except OSError as error:
-        raise writing_failed(folder, error) from error
-
-
-def write_exit_code(folder: Path, code: int) -> None:
-    """Leaves the exit code in the run folder, since `accelerate launch` turns each into 1."""
-    try:
-        (folder / "exit_code").write_text(f"{code}\n", encoding="ascii")
-    except OSError as error:
-        logger.warning("cannot write %s: %s", folder / "exit_code", error)
-
-
-def _parent(task: Task) -> Path:
-    if task.cfg.EVAL.RUN_DIR:
-        return Path(task.cfg.EVAL.RUN_DIR).expanduser()
-    return Path(task.cfg.SAVE_DIR).expanduser() / task.folder_name
 
 
 def _say_where(folder: Path, verified: Mapping[str, Any] | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -21,13 +21,16 @@ from collavo.records import Sample
 logger = logging.getLogger(__name__)
 
 
-def verify(task: Task, model: Model, stored: Mapping[str, Stored]) -> dict[str, Any]:
+def verify(
+    task: Task, model: Model, stored: Mapping[str, Stored], beat: Callable[[], None]
+) -> dict[str, Any]:
     """Draws EVAL.VERIFY answered samples and answers each by itself through `generate`.
 
     Args:
         task: What was asked.
         model: What answered.
         stored: The answers, by sample id.
+        beat: Called before each sample.
 
     Returns:
         "samples": how many were answered again; "flips": sample_id, stored and alone of each whose
@@ -40,6 +43,7 @@ def verify(task: Task, model: Model, stored: Mapping[str, Stored]) -> dict[str, 
     flips = []
     again = _Alone(task, model)
     for sample in drawn:
+        beat()
         text = again.answer(sample)
         if text != stored[sample.sample_id].answer:
             flips.append(
