@@ -6,7 +6,9 @@ Source: tianyi-lab/HallusionBench, evaluation.py.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from collavo.datasets.evaluation.base import Evaluation, Evaluator, SampleScore, Table, join
 from collavo.datasets.evaluation.graded import CONSISTENCY, CORRECTNESS
@@ -26,9 +28,15 @@ from collavo.datasets.evaluation.judge.hallusionbench import (
     correctness_protocol,
 )
 from collavo.datasets.evaluation.parsing import parser_names, parser_of
+from collavo.datasets.evaluation.tally import Tally, divide
 from collavo.errors import DataError
 from collavo.records import Sample
 from collavo.registry import EVALUATORS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
 
 OFFICIAL, BY_RULE = "official", "yes_no"
 
@@ -93,6 +101,42 @@ class HallusionBenchEvaluator(Evaluator):
         units |= {"yes_no_bias": "fraction", "false_positive_ratio": "fraction"}
         return Evaluation(scores, headline, units, per_sample, notes, _tables(scores))
 
+    def together(self, sample: Sample) -> str:
+        """Names the set of figures: its questions are judged together."""
+        merged = self.parser != OFFICIAL and _rule(self.parser).merged
+        keys = ("category", "subcategory", "set_id")[merged:]
+        return "/".join(str(sample.extra[k]) for k in keys)
+
+    def tally(
+        self, samples: Sequence[Sample], answers: Mapping[str, str], evaluation: Evaluation
+    ) -> Tally | None:
+        rule = None if self.parser == OFFICIAL else _rule(self.parser)
+        official = rule is None or rule.official
+        start = 1 if rule is not None and rule.merged else 0
+        counted = [s for s in samples if s.answers and (official or not _unseen(s))]
+        groups: dict[tuple[str, ...], list[Sample]] = {}
+        for sample in counted:
+            item = _item(sample, RIGHT)
+            keys = [("aAcc", sample.sample_id), ("qAcc", *item.pair[start:])]
+            if not (official and item.category == "VS" and item.figure_id == "0"):
+                keys.append(("fAcc", *item.figure[start:]))
+            for key in keys:
+                groups.setdefault(key, []).append(sample)
+        rows = np.zeros((len(groups), 2 * len(_HEADLINE)))
+        for row, (key, members) in zip(rows, groups.items(), strict=True):
+            column = 2 * _HEADLINE.index(key[0])
+            right = all(evaluation.per_sample[s.sample_id].correct for s in members)
+            row[column : column + 2] = right, 1
+
+        def headline(sums: Array) -> dict[str, Array]:
+            values = {
+                name: 100 * divide(sums[..., 2 * k], sums[..., 2 * k + 1])
+                for k, name in enumerate(_HEADLINE)
+            }
+            return {k: np.round(v, 4) for k, v in values.items()} if official else values
+
+        return Tally([members[0].sample_id for members in groups.values()], rows, headline)
+
     def _codes(self, pairs: Pairs) -> dict[str, tuple[str, bool | None]]:
         """The judgements of the answers' file, else the judge's; none where there is neither."""
         stored = {s.sample_id: self.judged.get(s.sample_id, {}) for s, _ in pairs}
@@ -147,6 +191,10 @@ def _rule(name: str) -> HallusionBenchParser:
     return parser
 
 
+def _unseen(sample: Sample) -> bool:
+    return bool(sample.extra["visual_input"] == "0")
+
+
 def _pair(sample: Sample) -> tuple[Any, ...]:
     extra = sample.extra
     return extra["category"], extra["subcategory"], extra["set_id"], extra["question"]
@@ -198,9 +246,7 @@ def _official(items: Sequence[Item]) -> dict[str, Any]:
 def _by_rule(pairs: Pairs, rule: HallusionBenchParser) -> dict[str, Any]:
     """The figures of a rule, over the questions that its toolkit asks."""
     asked = [
-        _read(s, text, rule)
-        for s, text in pairs
-        if not (rule.with_figures_only and s.extra["visual_input"] == "0")
+        _read(s, text, rule) for s, text in pairs if not (rule.with_figures_only and _unseen(s))
     ]
     if rule.official:
         return _official(asked)
