@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -224,3 +225,13 @@ def test_batch_size_of_the_section_is_rounded_up(bench, monkeypatch):
     sizes.append(task.batch_size)
     del task.metadata.__dict__["config_block"]
     assert sizes == [0, 20]
+
+
+def test_clocks_decide_nothing(bench, monkeypatch):
+    first = bench.run()
+    bench.asked()
+    for k, file in enumerate(sorted(first.folder.rglob("*"))):
+        os.utime(file, (k * 1e9, 4e9 - k * 1e9))
+    monkeypatch.setattr("time.time", lambda: 1e9)
+    second = bench.run()
+    assert (second.folder, second.bytes, bench.asked()) == (first.folder, first.bytes, [])
