@@ -27,6 +27,6 @@ CONTRACTIONS = {spelling: word for word in _WORDS for spelling in _spellings(wor
 }
 """Spelling without an apostrophe -> the contraction.
 
-The authors' five keys with capitals (Im, Ive, ...) are left out, as words are in lower case when
+The authors' four keys with capitals (Im, Ive, ...) are left out, as words are in lower case when
 they are looked up, and so are let's and she's, which stand for themselves.
 """

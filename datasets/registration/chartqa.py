@@ -98,7 +98,7 @@ def _split_of(row: Row) -> str:
 
 def _from_hub(rows: Iterable[Row]) -> Iterator[Sample]:
     ids = SampleIds(_NAME)
-    counts = dict.fromkeys((*_SPLITS, ""), 0)
+    counts: dict[str, int] = dict.fromkeys((*_SPLITS, ""), 0)
     for row in rows:
         split = _split_of(row)
         yield _sample(ids, row, split, counts[split], "", cell_ref(row, "image"))

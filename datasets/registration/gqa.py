@@ -86,7 +86,9 @@ def _from_questions(file: Path) -> Iterator[Sample]:
         image = f"{row.key('imageId')}.jpg"
         extra = _facts(row) | {"image": image}
         if choices:
-            extra["choices"] = _object(choice_of.get(key, {}), f"{choices}, question {key!r}")
+            found = _object(choice_of.get(key, {}), f"{choices}, question {key!r}")
+            listed = Row(f"{choices}, question {key!r}", found)
+            extra["choices"] = {n: texts_of(listed, n) for n in ("valid", "plausible")}
         yield _sample(ids, row, key, images.ref(image, row.place), extra)
 
 
@@ -95,11 +97,15 @@ def _facts(row: Row) -> dict[str, Any]:
     steps = [f"{s.get('operation')}: {s.get('argument')}" for s in _steps(row)]
     return {
         "balanced": row.values.get("isBalanced") is not False,
-        "types": dict(mapping_of(row, "types")),
-        "groups": dict(mapping_of(row, "groups")),
+        "types": _texts(mapping_of(row, "types")),
+        "groups": _texts(mapping_of(row, "groups")),
         "entailed": tuple(str(e) for e in _entailed(row)),
         "steps": sum(not any(word in step for word in _NO_STEP) for step in steps),
     }
+
+
+def _texts(values: Mapping[str, Any]) -> dict[str, str]:
+    return {name: str(value) for name, value in values.items() if value is not None}
 
 
 def _entailed(row: Row) -> Iterable[Any]:
