@@ -18,6 +18,7 @@ from collavo.registry import UnknownNameError
 COMMANDS = {
     "eval": ("collavo.cli.eval", "Evaluate a model on datasets; resumes where it stopped."),
     "score": ("collavo.cli.score", "Score stored answers, without a model."),
+    "compare": ("collavo.cli.compare", "Compare two runs sample by sample; correlate several."),
     "check": ("collavo.cli.check", "Read datasets, open their images, say what is missing."),
     "crayon": ("collavo.cli.crayon", "Build, show or check stored crayon maps."),
     "convert": ("collavo.cli.convert", "Convert checkpoints from and to the published format."),

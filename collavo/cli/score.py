@@ -93,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
     if args.submission:
         result["submission"] = _submit(args, evaluator, given, metadata)
     if args.output:
-        _write(args.output, result | {"per_sample": _per_sample(given.samples, evaluation)})
+        _write(args.output, result | {"per_sample": _per_sample(given, evaluation)})
     print_report(report)
     print(json.dumps(plain(result)))
     return EXIT_OK
@@ -235,16 +235,20 @@ def _parser_table(parsers: Mapping[str, Mapping[str, float]]) -> Table:
     return Table("The same answers, read by each rule", ("parser", *columns), rows)
 
 
-def _per_sample(samples: Sequence[Sample], evaluation: Evaluation) -> list[dict[str, Any]]:
+def _per_sample(given: _Given, evaluation: Evaluation) -> list[dict[str, Any]]:
+    from collavo.engine.fingerprint import image_label
+
     return [
         {
             "sample_id": sample.sample_id,
             "question_id": sample.question_id,
             "category": sample.category,
             "question": sample.question,
+            "image": image_label(sample.image) or str(sample.extra.get("image") or ""),
+            "answer": given.answers[sample.sample_id],
             **asdict(evaluation.per_sample[sample.sample_id]),
         }
-        for sample in samples
+        for sample in given.samples
     ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -14,7 +14,17 @@ from collavo.records import ImageRef, Sample
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from collavo.datasets.evaluation.base import Evaluator
+
+class Grouping(Protocol):
+    """What an evaluator knows of how samples hang together."""
+
+    def together(self, sample: Sample) -> str:
+        """Names what is judged as one; "" for none."""
+        ...
+
+    def stratum(self, sample: Sample) -> str:
+        """Names the part of fixed size that the sample belongs to; "" for none."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -38,7 +48,7 @@ class Clusters:
         return sum(len(stratum) - 1 for stratum in self.strata)
 
 
-def find_clusters(evaluator: Evaluator, samples: Sequence[Sample]) -> Clusters:
+def find_clusters(evaluator: Grouping, samples: Sequence[Sample]) -> Clusters:
     """Joins the samples of one image and of one unit; a sample without an image is by itself.
 
     Args:
@@ -51,7 +61,8 @@ def find_clusters(evaluator: Evaluator, samples: Sequence[Sample]) -> Clusters:
         present = [key for key in (image, unit) if key is not None] or [alone]
         links.join(present)
     numbers: dict[Hashable, int] = {}
-    of, parts = {}, {}
+    of: dict[str, int] = {}
+    parts: dict[int, set[str]] = {}
     for sample, (image, unit, alone) in zip(samples, keys, strict=True):
         root = links.root(image or unit or alone)
         number = of[sample.sample_id] = numbers.setdefault(root, len(numbers))
@@ -81,7 +92,7 @@ class _Links:
             self._parent[self.root(key)] = first
 
 
-def _unit_key(evaluator: Evaluator, sample: Sample) -> Hashable | None:
+def _unit_key(evaluator: Grouping, sample: Sample) -> Hashable | None:
     unit = evaluator.together(sample)
     return ("unit", unit) if unit else None
 

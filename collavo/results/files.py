@@ -73,8 +73,8 @@ def markdown(report: Report) -> str:
         lines += [f"## {table.title}", ""] + _table(table.columns, table.rows)
     if report.evaluation is not None and report.published:
         lines += ["## Published figures", ""]
-        columns = ("model", "metric", "published", "ours", "difference", "same", "source")
-        lines += _table(columns, [[row[c] for c in columns] for row in report.comparison()])
+        beside = ("model", "metric", "published", "ours", "difference", "same", "source")
+        lines += _table(beside, [[row[c] for c in beside] for row in report.comparison()])
     if report.failures:
         lines += ["## Failed samples", ""]
         lines += _table(("sample", "error"), report.failures)

@@ -96,7 +96,7 @@ class Report:
         """Lists the headline: figure, value, unit, interval in words ("" where there is none)."""
         if self.evaluation is None:
             return []
-        words = {k: f"{_short(x.low)} to {_short(x.high)}" for k, x in self.intervals.items()}
+        words = {name: interval.words for name, interval in self.intervals.items()}
         units = self.evaluation.units
         return [
             (name, value, units.get(name, ""), words.get(name, ""))
@@ -193,10 +193,6 @@ class Report:
             ],
             **self.about,
         }
-
-
-def _short(value: float) -> str:
-    return f"{value:.2f}" if abs(value) >= 100 else f"{value:.4f}"
 
 
 def versions() -> dict[str, str]:

@@ -24,9 +24,7 @@ def print_report(report: Report, console: Console | None = None) -> None:
         report: The report.
         console: Where to; standard output by default.
     """
-    from rich.console import Console
-
-    console = console or Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
+    console = console or stdout_console()
     flags = report.flags.sentences()
     names = ", ".join(sentence.split(":")[0] for sentence in flags)
     title = f"{report.dataset} [{names}]" if names else report.dataset
@@ -34,11 +32,11 @@ def print_report(report: Report, console: Console | None = None) -> None:
         columns = ("figure", "value", "unit", INTERVAL)
         rows = report.headline_rows()
         shown = len(columns) if report.intervals else len(columns) - 1
-        _print_table(console, title, columns[:shown], [row[:shown] for row in rows])
+        print_table(console, title, columns[:shown], [row[:shown] for row in rows])
     else:
         console.print(f"{title}: no score", markup=False)
     for table in report.tables:
-        _print_table(console, table.title, table.columns, table.rows)
+        print_table(console, table.title, table.columns, table.rows)
     if report.evaluation is not None and report.published:
         _print_published(console, report)
     for note in report.evaluation.notes if report.evaluation is not None else ():
@@ -53,6 +51,13 @@ def print_report(report: Report, console: Console | None = None) -> None:
         console.print(f"failed: {sample_id}: {error}", markup=False)
     if len(report.failures) > FAILURES_SHOWN:
         console.print(f"... and {len(report.failures) - FAILURES_SHOWN} more, see results.json")
+
+
+def stdout_console() -> Console:
+    """Returns standard output as tables are printed to it."""
+    from rich.console import Console
+
+    return Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
 
 
 def _print_published(console: Console, report: Report) -> None:
@@ -81,12 +86,20 @@ def _print_published(console: Console, report: Report) -> None:
         "same metric, parser",
         "source",
     )
-    _print_table(console, "Published figures beside ours", columns, rows)
+    print_table(console, "Published figures beside ours", columns, rows)
 
 
-def _print_table(
+def print_table(
     console: Console, title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]
 ) -> None:
+    """Prints one table.
+
+    Args:
+        console: Where to.
+        title: The line above it.
+        columns: The columns' names.
+        rows: Cells of text or numbers.
+    """
     from rich import box
     from rich.markup import escape
     from rich.table import Table
