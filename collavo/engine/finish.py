@@ -14,7 +14,7 @@ from collavo.engine.board import EngineError
 from collavo.engine.fingerprint import image_label
 from collavo.engine.store import Stored, writing_failed
 from collavo.engine.tasks import Task
-from collavo.records import Sample
+from collavo.records import Record, Sample
 from collavo.registry import EVALUATORS
 from collavo.results.files import write_lines, write_report
 from collavo.results.ranking import auroc, yes_probability
@@ -141,29 +141,30 @@ def _submission(
 def _prediction(
     task: Task,
     sample: Sample,
-    record: Stored,
+    stored: Stored,
     architecture: Architecture,
     evaluation: Evaluation | None,
 ) -> dict[str, Any]:
     """One line of predictions.jsonl: equal in every run of equal content."""
-    prompt = architecture.render(task.pipeline.prompt(sample), record.crayon_text or None)
+    prompt = architecture.render(task.pipeline.prompt(sample), stored.crayon_text or None)
     judged = evaluation.per_sample.get(sample.sample_id) if evaluation is not None else None
-    row: dict[str, Any] = {
-        "sample_id": sample.sample_id,
-        "question_id": sample.question_id,
-        "image": image_label(sample.image),
-        "category": sample.category,
-        "question": sample.question,
-        "prompt": prompt,
-        "crayon_text": record.crayon_text,
-        "answer": record.answer,
-        "parsed": judged.parsed if judged is not None else None,
-        "reference": judged.reference if judged is not None else None,
-        "correct": judged.correct if judged is not None else None,
-    }
-    if record.error is not None:
-        row["error"] = record.error
-    return row
+    row = vars(
+        Record(
+            sample_id=sample.sample_id,
+            question_id=sample.question_id,
+            question=sample.question,
+            image=image_label(sample.image),
+            category=sample.category,
+            prompt=prompt,
+            crayon_text=stored.crayon_text,
+            answer=stored.answer,
+            parsed=judged.parsed if judged is not None else None,
+            reference=judged.reference if judged is not None else None,
+            correct=judged.correct if judged is not None else None,
+            error=stored.error,
+        )
+    )
+    return {name: value for name, value in row.items() if name != "extra"}
 
 
 def _likelihood(

@@ -26,7 +26,7 @@ def evaluate(tmp_path, monkeypatch):
 
 def test_pope_and_mme_share_prefixes_and_change_no_answer(evaluate):
     code, results, predictions = evaluate(
-        "--limit", "8", "--verify", "4", DATASETS__TEST="pope_test,mme", VIS__SAMPLES=1
+        "--limit", "6", "--verify", "4", DATASETS__TEST="pope_test,mme", VIS__SAMPLES=1
     )
     assert code == 0
     assert results["flags"] == {
@@ -37,7 +37,7 @@ def test_pope_and_mme_share_prefixes_and_change_no_answer(evaluate):
     assert results["timings"]["prefill_saved"] > 1
     assert results["config"]["GENERATION"]["MAX_NEW_TOKENS"] == 5
     for keys in ({"EVAL__BATCH_SIZE": 3}, {"EVAL__REUSE": "vision"}, {"EVAL__REUSE": "none"}):
-        again = evaluate("--limit", "8", "--fresh", DATASETS__TEST="mme", VIS__SAMPLES=0, **keys)
+        again = evaluate("--limit", "6", "--fresh", DATASETS__TEST="mme", VIS__SAMPLES=0, **keys)
         assert again[0] == 0 and again[2] == predictions, keys
 
 

@@ -26,7 +26,7 @@ def test_a_failing_sample_is_recorded_and_the_run_goes_on(bench, monkeypatch, ca
     ]
     assert "fake_set:2-3" in capsys.readouterr().out
     assert (run.folder / "exit_code").read_text() == "3\n"
-    assert sum("error" in p for p in run.predictions) == 1
+    assert sum(p["error"] is not None for p in run.predictions) == 1
 
 
 def test_a_failed_sample_is_tried_again_by_the_next_run(bench, monkeypatch):
