@@ -97,7 +97,7 @@ class OcrBenchEvaluator(FreeFormEvaluator):
         return {"final_score": "points of 1000", "accuracy": "percent"}
 
     def further(self, scored: Sequence[Judged]) -> dict[str, Any]:
-        def of(*categories: str) -> float:
+        def of(*categories: str) -> int:
             return _right([x for x in scored if x[0].category in categories])
 
         return {
@@ -117,5 +117,5 @@ class OcrBenchEvaluator(FreeFormEvaluator):
         return Table(self.title, ("category", "right", "questions"), rows)
 
 
-def _right(scored: Sequence[Judged]) -> float:
-    return float(sum(bool(score.correct) for _, score in scored))
+def _right(scored: Sequence[Judged]) -> int:
+    return sum(bool(score.correct) for _, score in scored)
