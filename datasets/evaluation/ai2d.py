@@ -20,6 +20,7 @@ class AI2DEvaluator(ChoiceEvaluator):
 
     rules = "ai2d"
     title = "AI2D"
+    asks_judge = True
     measure = "percent"
 
     def breakdowns(self, judged: Judged) -> dict[str, Any]:

@@ -53,7 +53,7 @@ class AOKVQAEvaluator(ChoiceEvaluator):
             str(sample.question_id): {
                 "multiple_choice": options_of(sample).get(score.parsed or "", "")
             }
-            for sample, score in self._judge(join(samples, answers), self.parser)
+            for sample, score in self.read_all(join(samples, answers), self.parser)
         }
         return [_write(folder / "aokvqa_predictions.json", chosen)]
 

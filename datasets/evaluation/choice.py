@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from collavo.datasets.evaluation.base import Evaluation, Evaluator, SampleScore, Table, join
-from collavo.datasets.evaluation.choice_rules import Options
+from collavo.datasets.evaluation.choice_rules import Options, can_infer
 from collavo.datasets.evaluation.parsing import Parser, parser_names, parser_of
 from collavo.datasets.evaluation.tally import Tally, mean_tally
 from collavo.datasets.evaluation.yes_no import mean
@@ -59,6 +59,8 @@ class ChoiceEvaluator(Evaluator):
     """Whose parsers read the answers; they are registered as `<rules>.<name>`."""
     title: ClassVar[str]
     """The benchmark's name, for tables and notes."""
+    asks_judge: ClassVar[bool] = False
+    """Whether a language model reads what no rule does, where one is given."""
     measure: ClassVar[str] = "fraction"
     """"fraction" or "percent", as the authors print it."""
 
@@ -69,9 +71,15 @@ class ChoiceEvaluator(Evaluator):
         metadata: Mapping[str, Any] | None = None,
     ) -> Evaluation:
         pairs = join(samples, answers)
-        judged = self._judge(pairs, self.parser)
+        judged = self.read_all(pairs, self.parser)
+        asks = self.judge is not None and self.asks_judge
+        if asks:
+            judged = self._with_judge(judged, answers)
         known = [(s, score) for s, score in judged if score.correct is not None]
-        notes = [*self.notes(samples), f"Answers are read by the rule {self.parser!r}."]
+        read_by = f"the rule {self.parser!r}"
+        if asks:
+            read_by = "the rule 'vlmevalkit', and by a language model where that reads nothing"
+        notes = [*self.notes(samples), f"Answers are read by {read_by}."]
         if len(known) < len(judged):
             notes.append(
                 f"{len(judged) - len(known)} questions have no answer in the dataset and are not "
@@ -83,10 +91,12 @@ class ChoiceEvaluator(Evaluator):
         headline = self.headline(known)
         scores: dict[str, Any] = {**headline, "questions": len(known), **self.breakdowns(known)}
         scores["parsers"] = {
-            name: self.headline([x for x in self._judge(pairs, rule) if x[1].correct is not None])
+            name: self.headline([x for x in self.read_all(pairs, rule) if x[1].correct is not None])
             for rule in parser_names(self.rules)
             for name in (rule, *_aliases(self.rules, rule))
         }
+        if asks:
+            scores["parsers"]["vlmevalkit with a judge"] = headline
         return Evaluation(
             scores=scores,
             headline=headline,
@@ -96,19 +106,35 @@ class ChoiceEvaluator(Evaluator):
             tables=self.tables(scores),
         )
 
-    def _judge(
+    def read_all(
         self, pairs: Sequence[tuple[Sample, str]], parser: str
     ) -> list[tuple[Sample, SampleScore]]:
+        """Judges all answers as one of the parsers reads them."""
         rule = parser_of(self.rules, parser)
         return [(sample, self.score_of(sample, text, rule)) for sample, text in pairs]
+
+    def _with_judge(
+        self, judged: Judged, answers: Mapping[str, str]
+    ) -> list[tuple[Sample, SampleScore]]:
+        """Reads answers by VLMEvalKit's matcher, and asks the judge where that reads nothing."""
+        assert self.judge is not None, "checked by who calls this"
+        read = {s.sample_id: can_infer(answers[s.sample_id], options_of(s)) for s, _ in judged}
+        known = [(s, _score(s, read[s.sample_id])) for s, _ in judged]
+        wanted = [s for s in self.worth_asking(known) if options_of(s)]
+        found = self.judge.choose_options(
+            {s.sample_id: (s.question, options_of(s), answers[s.sample_id]) for s in wanted},
+            self.rules,
+        )
+        return [(s, _score(s, found.get(s.sample_id, read[s.sample_id]))) for s, _ in judged]
+
+    def worth_asking(self, judged: Judged) -> list[Sample]:
+        """Returns the samples whose answers were not read and that may change a figure."""
+        return [s for s, score in judged if score.parsed is None and score.correct is not None]
 
     def score_of(self, sample: Sample, text: str, parser: Parser) -> SampleScore:
         """Judges one answer; the reference is a letter."""
         assert isinstance(parser, ChoiceParser), "registered under the name of a choice evaluator"
-        parsed = parser.parse(text, options_of(sample))
-        if not sample.answers:
-            return SampleScore(parsed or None, None, None)
-        return SampleScore(parsed or None, sample.answers[0], parsed == sample.answers[0])
+        return _score(sample, parser.parse(text, options_of(sample)))
 
     def means(self, judged: Judged) -> Mapping[str, Judged]:
         """Returns by the name of each headline figure the judgements whose mean it is."""
@@ -162,6 +188,13 @@ class ChoiceEvaluator(Evaluator):
     def by(self, judged: Judged, key: Callable[[Sample], str | None]) -> dict[str, dict[str, Any]]:
         """Groups by what `key` returns; None and "" leave a sample out."""
         return groups_of(judged, key, self.scale)
+
+
+def _score(sample: Sample, letter: str) -> SampleScore:
+    """Compares a letter, or "" for none, with that of the right option."""
+    if not sample.answers:
+        return SampleScore(letter or None, None, None)
+    return SampleScore(letter or None, sample.answers[0], letter == sample.answers[0])
 
 
 def _aliases(rules: str, name: str) -> list[str]:

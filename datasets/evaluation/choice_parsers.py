@@ -147,12 +147,16 @@ class VlmEvalKitAI2D(_VlmEvalKit):
 
 @PARSERS.register("qbench.official", "qbench.authors")
 class OfficialQBench(ChoiceParser):
-    """Q-Bench: a letter at the start, or the whole text of an option.
+    """Q-Bench: a letter at the start, or the whole text of an option, else VLMEvalKit's matcher.
 
-    The authors' paper lets a GPT match five times; they publish no script.
+    The authors let a GPT match answers and options, five times, and publish no script; this is
+    the nearest rule without one.
     """
 
-    rule = staticmethod(rules.letter_or_text)
+    @staticmethod
+    def rule(text: str, options: Options) -> str:
+        """Returns the letter of the option that is said."""
+        return rules.letter_or_text(text, options) or rules.can_infer(text, options)
 
 
 @PARSERS.register("qbench.collavo")

@@ -59,6 +59,7 @@ def match(samples: Sequence[Sample], predictions: Iterable[Prediction]) -> Match
             found.doubled.append(f"{sample.sample_id} ({prediction.place})")
         else:
             found.answers[sample.sample_id] = prediction.answer
+            index.answered.add(sample.sample_id)
             if prediction.judged:
                 found.judged[sample.sample_id] = prediction.judged
     found.missing = [
@@ -78,6 +79,7 @@ class _Index:
         self.by_question: dict[str, list[Sample]] = {}
         self.by_image: dict[str, list[Sample]] = {}
         self.categories = {sample.category.casefold() for sample in samples}
+        self.answered: set[str] = set()
         for sample in samples:
             others = sample.extra.get("other_ids", ())
             for form in {f for i in (sample.question_id, *others) for f in _id_forms(str(i))}:
@@ -135,6 +137,9 @@ class _Index:
             fits = [s for s in fits if _stem(_image_of(s)) in ("", stem)]
         if prediction.question:
             fits = _same_wording(fits, prediction.question)
+        if len(fits) > 1 and len({_content(s) for s in fits}) == 1:
+            # One question that its file holds twice: each answer takes the next of its samples.
+            fits = [s for s in fits if s.sample_id not in self.answered][:1] or fits[:1]
         if len(fits) == 1:
             return fits[0], ""
         return None, _AMBIGUOUS if fits else DIFFERS
@@ -156,6 +161,13 @@ def _same_wording(samples: Sequence[Sample], text: str) -> list[Sample]:
         if fits:
             return fits
     return []
+
+
+def _content(sample: Sample) -> tuple[object, ...]:
+    """What makes two samples one question."""
+    image = sample.image.label if sample.image is not None else ""
+    key = str(sample.question_id)
+    return key, sample.question, image, sample.options, sample.answers, sample.category
 
 
 def _image_of(sample: Sample) -> str:

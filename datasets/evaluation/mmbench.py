@@ -27,6 +27,9 @@ PREDICTION_COLUMN = 6
 
 _NOT_IN_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
+_LARGEST = 2**53
+"""Whole numbers that a spreadsheet holds exactly are below it."""
+
 
 @EVALUATORS.register("mmbench")
 class MMBenchEvaluator(ChoiceEvaluator):
@@ -39,6 +42,7 @@ class MMBenchEvaluator(ChoiceEvaluator):
 
     rules = "mmbench"
     title = "MMBench"
+    asks_judge = True
 
     def means(self, judged: Judged) -> Mapping[str, Judged]:
         first = [x for x in judged if _is_base(x[0])]
@@ -53,6 +57,12 @@ class MMBenchEvaluator(ChoiceEvaluator):
             figures |= {"vanilla_accuracy": accuracy(first), **_abilities(part)}
         counts = {"questions": len(whole), "rotations": len(judged)}
         return {**counts, "splits": splits, **_abilities(whole)}
+
+    def worth_asking(self, judged: Judged) -> list[Sample]:
+        """As VLMEvalKit, leaves out rotations of a question that another has failed already."""
+        lost = {_group(s) for s, score in judged if score.parsed and score.correct is False}
+        unread = super().worth_asking(judged)
+        return [s for s in unread if _is_base(s) or _group(s) not in lost]
 
     def notes(self, samples: Sequence[Sample]) -> list[str]:
         groups = {_group(sample) for sample in samples}
@@ -90,8 +100,10 @@ class MMBenchEvaluator(ChoiceEvaluator):
             for place, column in enumerate(columns, start=1):
                 cell: Cell = sheet.cell(number, place)
                 value = values.get(column)
-                cell.value = _NOT_IN_XML.sub("", value) if isinstance(value, str) else value
-                if isinstance(value, str):
+                if value is None or (isinstance(value, int) and abs(value) < _LARGEST):
+                    cell.value = value
+                else:
+                    cell.value = _NOT_IN_XML.sub("", str(value))
                     cell.data_type = "s"  # a text that begins with "=" is no formula
         name = samples[0].sample_id.split(":")[0] if samples else "mmbench"
         folder.mkdir(parents=True, exist_ok=True)

@@ -74,10 +74,10 @@ class MMMUEvaluator(ChoiceEvaluator):
             f"score does not depend on luck. The rule {SEEDED!r} draws as they do."
         ]
 
-    def _judge(
+    def read_all(
         self, pairs: Sequence[tuple[Sample, str]], parser: str
     ) -> list[tuple[Sample, SampleScore]]:
-        judged = super()._judge(pairs, parser)
+        judged = super().read_all(pairs, parser)
         return _with_lots(judged) if _is_seeded(parser) else judged
 
     def score_of(self, sample: Sample, text: str, parser: Parser) -> SampleScore:
@@ -104,7 +104,7 @@ class MMMUEvaluator(ChoiceEvaluator):
             str(sample.question_id): answers[sample.sample_id]
             if is_open(sample)
             else score.parsed or ""
-            for sample, score in self._judge(join(samples, answers), self.parser)
+            for sample, score in self.read_all(join(samples, answers), self.parser)
         }
         name = samples[0].sample_id.split(":")[0] if samples else "mmmu"
         path = folder / f"{name}_predictions.json"

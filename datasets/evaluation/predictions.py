@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from collavo.datasets.evaluation.graded import composite_id, judged_fields
+from collavo.datasets.evaluation.result_files import result_rows
 from collavo.datasets.registration.readers.rows import Row, read_rows
 from collavo.datasets.registration.readers.text import read_bytes
 from collavo.errors import DataError
@@ -16,7 +17,7 @@ _IDS = ("question_id", "index", "id", "qid", "pid")
 _ANSWERS = ("response", "model_prediction", "prediction", "answer", "output", "text")
 """`answer` and `prediction` stand behind what benchmarks call a response: there they are others."""
 _QUESTIONS = ("question", "prompt")
-_IMAGES = ("image", "image_path", "image_source", "file_name")
+_IMAGES = ("image", "image_path", "image_source", "file_name", "img_path")
 _CATEGORIES = ("category", "split", "task")
 
 
@@ -55,7 +56,8 @@ def read_predictions(path: Path) -> list[Prediction]:
     """Reads a file of answers.
 
     JSON lines or an array of rows (`question_id` and `answer`, or LLaVA's `text`; or our
-    predictions.jsonl), an object `{id: answer}` or `{id: row}`, lmms-eval's sample logs,
+    predictions.jsonl), LLaVA's results of ScienceQA, CoLLaVO's of Q-Bench, an object
+    `{id: answer}` or `{id: row}`, lmms-eval's sample logs,
     VLMEvalKit's xlsx, and the files of the judges of MM-Vet, LLaVA-Bench and MathVista.
 
     Raises:
@@ -78,7 +80,7 @@ def read_predictions(path: Path) -> list[Prediction]:
 
 
 def _rows(path: Path) -> Iterator[Row]:
-    rows = read_rows(path)
+    rows = result_rows(path) or read_rows(path)
     if len(rows) == 1 and not any(name in rows[0].values for name in (*_IDS, "sample_id", "doc")):
         values = rows[0].values
         if isinstance(values.get("logs"), list):  # an older file of lmms-eval

@@ -18,6 +18,7 @@ class QBenchEvaluator(ChoiceEvaluator):
 
     rules = "qbench"
     title = "Q-Bench A1"
+    asks_judge = True
     measure = "percent"
 
     def breakdowns(self, judged: Judged) -> dict[str, Any]:
@@ -29,8 +30,8 @@ class QBenchEvaluator(ChoiceEvaluator):
     def notes(self, samples: Sequence[Sample]) -> list[str]:
         return [
             "The authors let a GPT match free answers and publish no script; the rule official "
-            "takes a letter or the whole text of an option. CoLLaVO's own script (the rule "
-            "collavo) takes what it cannot find for the last option."
+            "takes a letter, the whole text of an option, or what VLMEvalKit's matcher finds. "
+            "CoLLaVO's own script (the rule collavo) takes what it cannot find for the last option."
         ]
 
     def submission(

@@ -77,7 +77,7 @@ class ScienceQAEvaluator(ChoiceEvaluator):
         metadata: Mapping[str, Any] | None = None,
     ) -> list[Path]:
         """Writes `scienceqa_results.json`, which the authors' evaluate_acc.py reads."""
-        judged = self._judge(join(samples, answers), self.parser)
+        judged = self.read_all(join(samples, answers), self.parser)
         results = {str(s.question_id): index_of(s, score) for s, score in judged}
         outputs = {str(s.question_id): answers[s.sample_id] for s in samples}
         path = folder / "scienceqa_results.json"

@@ -23,6 +23,7 @@ class SeedEvaluator(ChoiceEvaluator):
 
     rules = "seed"
     title = "SEED-Bench"
+    asks_judge = True
 
     def breakdowns(self, judged: Judged) -> dict[str, Any]:
         types = self.by(judged, _type)
@@ -45,7 +46,7 @@ class SeedEvaluator(ChoiceEvaluator):
         metadata: Mapping[str, Any] | None = None,
     ) -> list[Path]:
         """Writes `results.json`: one object a line with `question_id` and `prediction`."""
-        judged = self._judge(join(samples, answers), self.parser)
+        judged = self.read_all(join(samples, answers), self.parser)
         lines = [
             {"question_id": s.question_id, "prediction": score.parsed or answers[s.sample_id]}
             for s, score in judged

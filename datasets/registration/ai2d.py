@@ -101,7 +101,7 @@ def _questions(folder: Path, ids: Iterable[str]) -> Iterator[Row]:
         file = folder / "questions" / f"{name}.json"
         if "/" in name or "\0" in name:
             raise DataError(f"{folder}: the list of test images holds {word!r:.40}, no number")
-        if not file.is_file():
+        if not _is_file(file):
             continue  # a diagram that nothing is asked about
         value = read_json(file)
         asked = value.get("questions") if isinstance(value, dict) else None
@@ -138,11 +138,18 @@ def _image(folder: Path, name: str, letters: bool, place: str) -> ImageRef:
         return image_ref(plain, name, place)
     drawn = image_ref(_first(folder, _LETTERED), name, place)
     annotation = folder / "annotations" / f"{name}.json"
-    if (drawn.path is not None and drawn.path.is_file()) or not annotation.is_file():
+    if _is_file(drawn.path) or not _is_file(annotation):
         return drawn
     source = image_ref(plain, name, place)
     assert source.path is not None, "image_ref gives a path"
     return ImageRef(cell=LetteredImage(source.path, annotation), name=f"abc_images/{name}")
+
+
+def _is_file(path: Path | None) -> bool:
+    try:
+        return path is not None and path.is_file()
+    except (OSError, ValueError):  # a name that is too long, or holds a NUL
+        return False
 
 
 def _first(folder: Path, names: tuple[str, ...]) -> Path:

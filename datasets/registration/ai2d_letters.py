@@ -84,7 +84,7 @@ def _box(rectangle: Any, place: str) -> Box:
     try:
         (x0, y0), (x1, y1) = rectangle
         numbers = [float(x) for x in (x0, y0, x1, y1)]
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise DataError(f"{place}: 'rectangle' must be two corners, got {rectangle!r:.80}") from (
             error
         )

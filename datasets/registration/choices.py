@@ -74,7 +74,7 @@ def letter_of(answer: Any, count: int, place: str) -> str:
         DataError: There is no such option.
     """
     text = str(answer).strip()
-    if isinstance(answer, float) and answer == int(answer):
+    if isinstance(answer, float) and answer.is_integer():
         text = str(int(answer))
     letters = LETTERS[:count]
     if text.isascii() and text.isdecimal() and len(text) < 3 and int(text) < count:

@@ -144,7 +144,7 @@ def _sample(base: Path, row: Row, pid: str, said: str) -> Sample:
         options=options,
         answers=(letter_of(row.need("answer"), len(options), row.place),),
         category=optional_text(row, "subject"),
-        extra=extra | {name: row.values.get(name) for name in _FIELDS},
+        extra=extra | {name: optional_text(row, name) for name in _FIELDS},
     )
 
 
@@ -162,7 +162,7 @@ def _hf_sample(numbered: tuple[int, Row]) -> Sample:
         answers=() if answer is None else (letter_of(answer, len(options), row.place),),
         category=optional_text(row, "subject"),
         extra={"hint": optional_text(row, "hint"), "has_image": image is not None}
-        | {name: row.values.get(name) for name in _FIELDS},
+        | {name: optional_text(row, name) for name in _FIELDS},
     )
 
 

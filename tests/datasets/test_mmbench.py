@@ -181,3 +181,31 @@ def test_the_published_answers_of_llava(shared: Path, tmp_path: Path) -> None:
     (path,) = MMBenchEvaluator().submission(samples, answers, tmp_path)
     theirs = _sheet(data / "mmbench_dev_20230712_llava-v1.5-13b_submission.xlsx")
     assert _sheet(path) == theirs
+
+
+class _Judge:
+    """Answers C to every question that it is asked, and keeps what that was."""
+
+    def __init__(self) -> None:
+        self.asked: dict[str, tuple[str, dict[str, str], str]] = {}
+
+    def choose_options(self, questions: dict[str, Any], protocol: str) -> dict[str, str]:
+        self.asked = questions
+        return dict.fromkeys(questions, "C")
+
+
+def test_a_judge_is_asked_where_it_may_change_the_score(tmp_path: Path) -> None:
+    _table(tmp_path, ROWS)
+    use_root(tmp_path)
+    unread = {1_000_001: "hm", 2_000_001: "B", 1: "A", 1_000_002: "hm", 2: "A", 1_000_003: "hm"}
+    evaluator, judge = MMBenchEvaluator(), _Judge()
+    evaluator.judge = judge  # type: ignore[assignment]
+    found = evaluator.evaluate(samples_of("mmbench"), _ids({**RIGHT, **unread}))
+    # the second question is lost already, its other rotation is not worth a call
+    assert set(judge.asked) == {"mmbench:1000001", "mmbench:1000003"}
+    options = {"A": "dog", "B": "cow", "C": "cat"}
+    assert judge.asked["mmbench:1000001"] == ("Which?", options, "hm")
+    assert found.headline["circular_accuracy"] == pytest.approx(2 / 3)
+    assert found.scores["parsers"]["official"]["circular_accuracy"] == 0.0
+    assert found.scores["parsers"]["vlmevalkit with a judge"] == dict(found.headline)
+    assert "language model where that reads nothing" in " ".join(found.notes)
