@@ -29,3 +29,7 @@ class Backend(ABC):
             RefusedError: The service refuses this call.
             FatalJudgeError: The service will refuse every call.
         """
+
+    def release(self) -> None:
+        """Gives back what is held between calls, such as connections; called after the last one."""
+        return

@@ -231,6 +231,7 @@ class Judge:
             self._stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
             self._stop.clear()
+            self.backend.release()
 
     @staticmethod
     def _take(

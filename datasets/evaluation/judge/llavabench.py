@@ -7,6 +7,7 @@ two numbers counts as -1 and -1; here that is a failure.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from collavo.datasets.evaluation.judge.calls import Call, UnusableError
@@ -67,7 +68,7 @@ def scores_of(review: str) -> tuple[float, float] | None:
         first, second = (float(word) for word in words)
     except ValueError:
         return None
-    return first, second
+    return (first, second) if math.isfinite(first + second) else None
 
 
 def review_protocol(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import email.utils
+import importlib.util
 import math
 import os
+import threading
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -49,12 +51,10 @@ class OpenAIBackend(Backend):
                 "JUDGE.BASE_URL holds a user or password, which results would keep: take it out, "
                 f"and put the key into {KEY_VARIABLES[0]}"
             )
-        try:
-            import openai
-        except ImportError as error:
+        if importlib.util.find_spec("openai") is None:
             raise ConfigError(
                 "JUDGE.BACKEND openai needs the openai client: pip install 'collavo[judge]'"
-            ) from error
+            )
         base_url = base_url or os.environ.get("OPENAI_BASE_URL", "")
         self._key = next((os.environ[n] for n in KEY_VARIABLES if os.environ.get(n)), "")
         if not self._key and not base_url:
@@ -62,16 +62,15 @@ class OpenAIBackend(Backend):
                 f"no API key: set the environment variable {' or '.join(KEY_VARIABLES)}, or "
                 "JUDGE.BASE_URL to an endpoint that asks for none"
             )
-        # Tries are ours to count; a local endpoint takes any key.
-        self._client: openai.OpenAI = openai.OpenAI(
-            api_key=self._key or "none", base_url=base_url or None, timeout=timeout, max_retries=0
-        )
+        self._url, self._timeout = base_url, timeout
+        self._lock = threading.Lock()
+        self._client: openai.OpenAI | None = None
 
     def complete(self, call: Call) -> Reply:
         import openai
 
         try:
-            answer: Any = self._client.chat.completions.create(**self._fields(call))
+            answer: Any = self._connected().chat.completions.create(**self._fields(call))
         except openai.APITimeoutError as error:
             raise TransientError(f"no reply in time: {self._said(error)}") from None
         except openai.APIConnectionError as error:
@@ -82,6 +81,26 @@ class OpenAIBackend(Backend):
         except (openai.APIError, ValueError) as error:
             raise TransientError(f"no usable reply: {self._said(error)}") from None
         return self._reply(answer)
+
+    def release(self) -> None:
+        with self._lock:
+            if self._client is not None:
+                self._client.close()
+            self._client = None
+
+    def _connected(self) -> openai.OpenAI:
+        import openai
+
+        with self._lock:
+            if self._client is None:
+                # Tries are ours to count; a local endpoint takes any key.
+                self._client = openai.OpenAI(
+                    api_key=self._key or "none",
+                    base_url=self._url or None,
+                    timeout=self._timeout,
+                    max_retries=0,
+                )
+            return self._client
 
     def _fields(self, call: Call) -> dict[str, Any]:
         messages = [{"role": "user", "content": call.prompt}]

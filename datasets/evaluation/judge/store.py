@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import threading
 from collections.abc import Iterable, Mapping
@@ -14,14 +15,18 @@ from typing import Any
 from collavo.datasets.evaluation.judge.calls import Call, Reply
 from collavo.errors import DataError, UserError
 
+logger = logging.getLogger(__name__)
+
+_START = b'{"'
+
 
 class JudgementStore:
     """An append-only file of judgements, looked up by the key of their call.
 
     A line holds key, protocol, item, run, attempt, system, prompt, temperature, max_tokens, judge,
     model, reply, token counts, seconds and time (UTC). Lines `{"rejected": [keys]}` take replies
-    back that no protocol could use, so that the item is asked again. A last line that was cut off
-    is passed over.
+    back that no protocol could use, so that the item is asked again. Lines that were cut off are
+    passed over.
 
     Args:
         path: The file; made at the first judgement.
@@ -104,7 +109,8 @@ class JudgementStore:
                 continue
             row = _row(line)
             if row is None:
-                if number == len(lines):
+                if line.startswith(_START):  # cut off, when the disk was full or a run was killed
+                    logger.warning("%s, line %d was cut off: passed over", self.path, number)
                     continue
                 raise DataError(
                     f"{self.path}, line {number}: no judgement; remove the line, or set "
