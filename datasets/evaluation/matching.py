@@ -102,7 +102,7 @@ class _Index:
             if sample is None:
                 return None, "unknown sample_id"
             return self._only([sample], prediction)
-        if not (prediction.question_id or prediction.question):
+        if not (prediction.question_id or prediction.question or prediction.image):
             return None, "the row gives neither sample_id nor question_id nor question"
         known = [s for f in _id_forms(prediction.question_id) for s in self.by_id.get(f, ())]
         if not known and prediction.question_id in self.by_sample_id:

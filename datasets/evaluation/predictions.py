@@ -13,7 +13,7 @@ from collavo.datasets.registration.readers.rows import Row, read_rows
 from collavo.datasets.registration.readers.text import read_bytes
 from collavo.errors import DataError
 
-_IDS = ("question_id", "index", "id", "qid", "pid")
+_IDS = ("question_id", "questionId", "index", "id", "qid", "pid")
 _ANSWERS = ("response", "model_prediction", "prediction", "answer", "output", "text")
 """`answer` and `prediction` stand behind what benchmarks call a response: there they are others."""
 _QUESTIONS = ("question", "prompt")

@@ -211,3 +211,17 @@ def test_what_is_missing_is_named(tmp_path: Path, dataset: str, name: str) -> No
     use_root(tmp_path)
     with pytest.raises(MissingFileError, match=name):
         samples_of(dataset)
+
+
+def test_the_organisers_own_answer_files_are_read(write_tree: Write) -> None:
+    write_tree("GQA/testdev_balanced_questions.json", {"1": _question()})
+    write_tree("VizWiz/val.json", [{"image": f"{k}.jpg", "question": "What?"} for k in "ab"])
+    gqa = write_tree("gqa.json", [{"questionId": "1", "prediction": "no"}])
+    vizwiz = write_tree("vizwiz.json", [{"image": f"{k}.jpg", "answer": "soda"} for k in "ba"])
+    for dataset, file, texts in (
+        ("gqa_testdev_balanced", gqa, ["no"]),
+        ("vizwiz_val", vizwiz, ["soda", "soda"]),
+    ):
+        found = match(samples_of(dataset), read_predictions(file))
+        assert found.complete
+        assert list(found.answers.values()) == texts
