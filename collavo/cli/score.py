@@ -119,7 +119,10 @@ def _evaluate(
     if judge is not None and not judge.asked:
         if args.dry_run:
             raise PlannedError(Plan(0, 0, 0, 0, 0))
-        logger.warning("the judge %r was not asked: %s needs none", judge.model, args.dataset)
+        logger.warning(
+            "the judge %r was not asked: %s, as the parser %r reads it, needs none",
+            *(judge.model, args.dataset, evaluator.parser),
+        )
     return evaluation
 
 
