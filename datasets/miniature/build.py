@@ -76,11 +76,13 @@ def build(root: Path) -> None:
     """Writes every benchmark of `collavo.datasets.miniature.benchmarks` below `root`."""
     drawn: dict[str, Scene] = {}
     for module in sorted(info.name for info in pkgutil.iter_modules(benchmarks.__path__)):
-        drawn.update(importlib.import_module(f"{benchmarks.__name__}.{module}").write(root))
+        images = importlib.import_module(f"{benchmarks.__name__}.{module}").write(root)
+        for name, image in images:
+            assert drawn.setdefault(name, image).seed == image.seed, f"two images {name}"
     folder = root / "panoptic"
     folder.mkdir()
-    images = sorted(drawn.items())
-    write_panoptic(folder / "panoptic_val.json", folder / "panoptic_val", images)
+    listed = sorted(drawn.items())
+    write_panoptic(folder / "panoptic_val.json", folder / "panoptic_val", listed)
 
 
 def _remove_forgotten(folder: Path) -> None:

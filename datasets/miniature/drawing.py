@@ -24,9 +24,9 @@ def page(color: Color = PAPER, size: tuple[int, int] = SIZE) -> Image.Image:
 
 
 def save(image: Image.Image, path: Path) -> None:
-    """Writes a picture; JPEG at a quality that keeps colours and edges."""
-    if path.suffix == ".jpg":
-        image.save(path, quality=92, subsampling=0)
+    """Writes a picture; JPEG (also without ending) at a quality that keeps colours and edges."""
+    if path.suffix in (".jpg", ""):
+        image.save(path, format="JPEG", quality=92, subsampling=0)
     else:
         image.save(path)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -63,13 +63,14 @@ def write_panoptic(json_path: Path, folder: Path, images: Iterable[tuple[str, Sc
     Args:
         json_path: Of the file to write.
         folder: Where the PNG files go; made if missing.
-        images: The file name of each image, with its scene. An image's id is the scene's seed.
+        images: The file name of each image, with folders where it takes them to tell it from
+            others, and its scene. An image's id is the scene's seed.
     """
     folder.mkdir(parents=True, exist_ok=True)
     entries, annotations = [], []
     for name, drawn in images:
         height, width = drawn.panoptic.shape
-        picture = Path(name).with_suffix(".png").name
+        picture = f"{PurePosixPath(name).with_suffix('')}.png".replace("/", "_")
         encode(drawn.panoptic).save(folder / picture)
         entries.append({"id": drawn.seed, "file_name": name, "width": width, "height": height})
         annotations.append(

@@ -15,13 +15,8 @@ from collavo.datasets.miniature.dice import Dice
 from collavo.datasets.miniature.drawing import save
 from collavo.datasets.miniature.figures import FIGURES
 from collavo.datasets.miniature.places import PLACES
-from collavo.datasets.miniature.scenes import (
-    EVALUATION_SEEDS,
-    Scene,
-    Thing,
-    scene,
-    unlabelled,
-)
+from collavo.datasets.miniature.questions import SIDES, article_of, related
+from collavo.datasets.miniature.scenes import EVALUATION_SEEDS, Scene, scene, unlabelled
 from collavo.datasets.miniature.shapes.catalog import SHAPES
 
 FIRST_SEED = EVALUATION_SEEDS[10_001]
@@ -33,7 +28,6 @@ NESTED = ("artwork", "celebrity", "landmark", "posters", "scene")
 
 ENDING = "Please answer yes or no."
 NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven")
-SIDES = {"left": "right", "right": "left", "above": "under", "under": "above"}
 
 Pair = tuple[str, str]
 """A question to be answered Yes, and one to be answered No."""
@@ -108,17 +102,11 @@ def _count_question(name: str, count: int) -> str:
 
 def ask_position(drawn: Scene, turn: int, dice: Dice) -> Pair | None:
     """Asks on which side of another an object is, both the only ones of their class."""
-    single = [drawn.of(name)[0] for name, count in drawn.counts().items() if count == 1]
     wanted = list(SIDES)[turn % len(SIDES)]
-    found = [
-        (first, second)
-        for first in single
-        for second in single
-        if first is not second and side(first, second, drawn.image.size) == wanted
-    ]
+    found = related(drawn, wanted)
     if not found:
         return None
-    first, second = dice.choice(found)
+    first, _, second = dice.choice(found)
     return (
         _position_question(first.name, wanted, second.name),
         _position_question(first.name, SIDES[wanted], second.name),
@@ -128,23 +116,6 @@ def ask_position(drawn: Scene, turn: int, dice: Dice) -> Pair | None:
 def _position_question(name: str, where: str, other: str) -> str:
     words = f"on the {where} of" if where in ("left", "right") else where
     return f"Is the {name} {words} the {other} in the image?"
-
-
-def side(first: Thing, second: Thing, size: tuple[int, int]) -> str | None:
-    """Says on which side of `second` the object `first` clearly is; None where that is not clear.
-
-    Clear is a distance of the middles of a fifth of the image, with no overlap along that axis,
-    and more of it than along the other axis.
-    """
-    dx = (first.center[0] - second.center[0]) / size[0]
-    dy = (first.center[1] - second.center[1]) / size[1]
-    apart_x = first.box[2] <= second.box[0] or second.box[2] <= first.box[0]
-    apart_y = first.box[3] <= second.box[1] or second.box[3] <= first.box[1]
-    if apart_x and abs(dx) > max(0.2, abs(dy)):
-        return "left" if dx < 0 else "right"
-    if apart_y and abs(dy) > max(0.2, abs(dx)):
-        return "above" if dy < 0 else "under"
-    return None
 
 
 def ask_color(drawn: Scene, turn: int, dice: Dice) -> Pair | None:
@@ -162,7 +133,7 @@ def ask_color(drawn: Scene, turn: int, dice: Dice) -> Pair | None:
 
 
 def _color_question(color: str, name: str) -> str:
-    return f"Is there {'an' if color[0] in 'aeiou' else 'a'} {color} {name} in the image?"
+    return f"Is there {article_of(color)} {color} {name} in the image?"
 
 
 def ask_scene(drawn: Scene, turn: int, dice: Dice) -> Pair | None:

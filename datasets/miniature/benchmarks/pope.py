@@ -12,12 +12,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from collavo.datasets.miniature.coco import write_val2014
 from collavo.datasets.miniature.dice import Dice
-from collavo.datasets.miniature.drawing import save
-from collavo.datasets.miniature.scenes import EVALUATION_SEEDS, Scene, scene
+from collavo.datasets.miniature.questions import article_of
+from collavo.datasets.miniature.scenes import Scene
 
-FIRST_SEED = EVALUATION_SEEDS[1]
-IMAGES = 20
 PER_IMAGE = 3
 """Questions of each answer an image and split."""
 
@@ -26,18 +25,13 @@ SPLITS = ("random", "popular", "adversarial")
 
 def write(root: Path) -> list[tuple[str, Scene]]:
     """Writes the images and the three question files."""
-    scenes = [scene(FIRST_SEED + k) for k in range(IMAGES)]
-    names = [f"COCO_val2014_{drawn.seed:012d}.jpg" for drawn in scenes]
-    folder = root / "coco2014" / "val2014"
-    folder.mkdir(parents=True)
-    for name, drawn in zip(names, scenes, strict=True):
-        save(drawn.image, folder / name)
-    objects = {name: list(drawn.counts()) for name, drawn in zip(names, scenes, strict=True)}
+    images = write_val2014(root)
+    objects = {name: list(drawn.counts()) for name, drawn in images}
     (root / "POPE").mkdir()
     for split in SPLITS:
         lines = (json.dumps(row) + "\n" for row in questions(objects, split))
         (root / "POPE" / f"coco_pope_{split}.json").write_text("".join(lines), encoding="utf-8")
-    return list(zip(names, scenes, strict=True))
+    return list(images)
 
 
 def questions(objects: Mapping[str, Sequence[str]], split: str) -> list[dict[str, str | int]]:
@@ -70,12 +64,11 @@ def questions(objects: Mapping[str, Sequence[str]], split: str) -> list[dict[str
                 negative = near[0] if near else dice.choice(absent)
             asked.append(negative)
             for text, label in ((name, "yes"), (negative, "no")):
-                article = "an" if text[0] in "aeiou" else "a"
                 rows.append(
                     {
                         "question_id": len(rows) + 1,
                         "image": image,
-                        "text": f"Is there {article} {text} in the image?",
+                        "text": f"Is there {article_of(text)} {text} in the image?",
                         "label": label,
                     }
                 )

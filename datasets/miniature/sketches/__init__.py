@@ -1,0 +1,1 @@
+"""Simple figures for what scenes do not serve: charts, signs, maps, geometry, diagrams."""
