@@ -17,7 +17,7 @@ from collavo.errors import UserError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-PROBES = ("class2binary", "box2class", "class2box")
+PROBES = "probe_"
 """How the names of probe datasets begin."""
 
 FEWEST = 3
@@ -67,8 +67,8 @@ def correlate(
     right = [n for n in names if n not in left]
     if not left or not right:
         raise UserError(
-            "a correlation needs datasets on both sides, such as a probe (class2binary) and a "
-            f"benchmark; the runs are on {', '.join(names) or 'none'}: name those of one side "
+            "a correlation needs datasets on both sides, such as a probe (probe_class2binary) and "
+            f"a benchmark; the runs are on {', '.join(names) or 'none'}: name those of one side "
             "behind --correlate"
         )
     return [

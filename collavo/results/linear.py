@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 PARTS = 3
 """Halves of the dataset on which a form must hold, too, before it is believed."""
 
+MOST_CELLS = 10**7
+"""Samples times categories up to which the mean of the categories' means is tried."""
+
 _SEED = 1
 
 
@@ -93,16 +96,16 @@ def _candidates(reading: Scored) -> Iterator[Tally]:
     for samples in [known] + ([pictured, blind] if pictured and blind else []):
         yield _tally(samples, scores, [""] * len(samples))
     categories = [s.category for s in known]
-    if len(set(categories)) > 1:
+    if len(set(categories)) > 1 and len(set(categories)) * len(known) <= MOST_CELLS:
         yield _tally(known, scores, categories)
 
 
 def _tally(samples: Sequence[Sample], scores: Mapping[str, float], groups: list[str]) -> Tally:
     """The mean over groups of the groups' means."""
-    names = list(dict.fromkeys(groups))
+    names = {name: place for place, name in enumerate(dict.fromkeys(groups))}
     rows = np.zeros((len(samples), len(names), 2))
     for row, sample, group in zip(rows, samples, groups, strict=True):
-        row[names.index(group)] = scores[sample.sample_id], 1
+        row[names[group]] = scores[sample.sample_id], 1
 
     def headline(sums: Array) -> dict[str, Array]:
         parts = sums.reshape(*sums.shape[:-1], len(names), 2)

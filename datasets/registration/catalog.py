@@ -80,9 +80,13 @@ def metadata_of(name: str) -> local_catalog.LocalMetadata:
         UnknownNameError: No such dataset; the message suggests the nearest names.
     """
     ensure_registered()
+    from collavo.datasets.registration.probes import is_probe, register_probe  # needs this module
+
     datasets, metadata = _catalogs()
     if name not in datasets and is_generic(name):
         register_generic(name)
+    elif name not in datasets and is_probe(name):
+        register_probe(name)
     if name not in datasets:
         raise unknown_name("dataset", name, dataset_names())
     return metadata.get(name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from collavo.datasets.registration.coco_panoptic import CLEAN_NAMES, CONTIGUOUS_ID
+from collavo.datasets.registration.readers.panoptic import read_panoptic
 from collavo.errors import ConfigError, DataError, MissingFileError
 from collavo.modeling.segmenters.base import Segmenter
 from collavo.modeling.segmenters.resize import RULE_VERSION, to_grid
@@ -138,22 +138,15 @@ class PrecomputedSegmenter(Segmenter):
 
 def _read(path: Path) -> list[_Entry]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        names = {image["id"]: str(image["file_name"]) for image in content["images"]}
         return [
             _Entry(
-                names[annotation["image_id"]],
-                str(annotation["file_name"]),
-                tuple(
-                    Segment(int(s["id"]), CONTIGUOUS_ID[s["category_id"]])
-                    for s in annotation["segments_info"]
-                ),
+                image.file_name,
+                image.png,
+                tuple(Segment(s.id, CONTIGUOUS_ID[s.category_id]) for s in image.segments),
             )
-            for annotation in content["annotations"]
+            for image in read_panoptic(path).images
         ]
     except KeyError as error:
         raise DataError(
             f"{path} is no COCO panoptic JSON: no {error} (category ids are 1..200 as in COCO)"
         ) from error
-    except (ValueError, TypeError) as error:
-        raise DataError(f"{path} is no COCO panoptic JSON: {error}") from error

@@ -245,7 +245,7 @@ def test_words_that_are_wrong(make, capsys, tmp_path):
 
 
 def _model(folder: Path, probe: float, score: float) -> str:
-    for dataset, value in (("class2binary", probe), ("pope_test", score)):
+    for dataset, value in (("probe_class2binary", probe), ("pope_test", score)):
         run = folder / dataset / "f1"
         run.mkdir(parents=True)
         (run / "predictions.jsonl").write_text(json.dumps({"sample_id": f"{dataset}:1"}) + "\n")
@@ -262,7 +262,7 @@ def test_correlation_of_probes_with_benchmarks(tmp_path, capsys):
     assert main(["compare", *models, "--correlate", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)["correlations"]
     assert [(x["first"], x["second"], x["runs"]) for x in found] == [
-        ("class2binary accuracy", "pope_test accuracy", 4)
+        ("probe_class2binary accuracy", "pope_test accuracy", 4)
     ]
     x, y = zip(*points, strict=True)
     assert found[0]["pearson"] == pytest.approx(pearsonr(x, y).statistic)
