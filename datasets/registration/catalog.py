@@ -67,10 +67,11 @@ def ensure_registered() -> None:
 
 
 def dataset_names() -> list[str]:
-    """Lists the datasets whose metadata names a pipeline, sorted."""
+    """Lists the datasets whose metadata names a pipeline, sorted; not those named by a path."""
     ensure_registered()
-    catalogs = _catalogs()
-    return sorted(n for n in catalogs[0].list() if catalogs[1].get(n).get("pipeline"))
+    datasets, metadata = _catalogs()
+    named = (name for name in datasets.list() if not is_generic(name))
+    return sorted(name for name in named if metadata.get(name).get("pipeline"))
 
 
 def metadata_of(name: str) -> local_catalog.LocalMetadata:

@@ -150,3 +150,11 @@ def test_no_mutation_of_a_file_ends_in_anything_but_rows_or_a_clear_error(tmp_pa
                 assert str(tmp_path) in str(error)
                 outcomes["error"] += 1
     assert min(outcomes.values()) > 50
+
+
+def test_halves_of_characters_are_replaced(tmp_path: Path) -> None:
+    """JSON can write half of a character, which no file of ours could hold."""
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"a": "x\\ud83d!", "b\\uDC00": ["\\uD83D\\uDE42"], "c": {"d": "\\\\ud800"}}\n')
+    (row,) = read_rows(path)
+    assert row.values == {"a": "x\ufffd!", "b\ufffd": ["🙂"], "c": {"d": "\\ud800"}}

@@ -86,7 +86,7 @@ def read_panoptic(path: Path) -> Panoptic:
         )
     except KeyError as error:
         raise DataError(f"{path} is no COCO panoptic JSON: no {error}") from error
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, OverflowError) as error:
         raise DataError(f"{path} is no COCO panoptic JSON: {error}") from error
 
 
@@ -105,4 +105,5 @@ def _segment(info: Mapping[str, Any]) -> PanopticSegment:
     if info.get("bbox") is not None:
         left, top, width, height = (float(x) for x in info["bbox"])
         box = (left, top, left + width, top + height)
-    return PanopticSegment(int(info["id"]), info["category_id"], box, bool(info.get("iscrowd")))
+    number, kind = int(info["id"]), int(info["category_id"])
+    return PanopticSegment(number, kind, box, bool(info.get("iscrowd")))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,11 @@ from typing import Any
 
 from collavo.datasets.registration.readers.text import Line, lines_of, read_text
 from collavo.errors import DataError
+
+_SURROGATE = "\\ud"
+"""How JSON begins to write half of a character beyond U+FFFF (in lower case)."""
+
+_HALVES = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -127,7 +133,8 @@ def _row_of_line(line: Line) -> Row:
 def _parse(text: str, path: Path, line: int | None = None) -> Any:
     """Parses JSON, with control characters inside strings allowed (answers hold them)."""
     try:
-        return json.loads(text, strict=False)
+        value = json.loads(text, strict=False)
+        return _whole_characters(value) if _SURROGATE in text.lower() else value
     except json.JSONDecodeError as error:
         number = error.lineno if line is None else line
         at_end = error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated")
@@ -141,6 +148,17 @@ def _parse(text: str, path: Path, line: int | None = None) -> Any:
         # ValueError: a number of thousands of digits.
         place = f"{path}, line {line}" if line else str(path)
         raise DataError(f"{place}: not usable JSON: {error}") from error
+
+
+def _whole_characters(value: Any) -> Any:
+    """Replaces halves of characters, which no file can hold, by U+FFFD."""
+    if isinstance(value, str):
+        return _HALVES.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [_whole_characters(item) for item in value]
+    if isinstance(value, dict):
+        return {_whole_characters(k): _whole_characters(v) for k, v in value.items()}
+    return value
 
 
 def _names(values: Mapping[str, Any]) -> str:
