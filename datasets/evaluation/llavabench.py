@@ -70,10 +70,8 @@ class LLaVABenchEvaluator(Evaluator):
                     f"{len(missing)} answers have no review (first: {missing[0]}), though others "
                     "have one"
                 )
-            return {
-                s.sample_id: Review(*(float(x) for x in self.judged[s.sample_id][REVIEW]), "")
-                for s, _ in pairs
-            }
+            found = {s.sample_id: self.judged[s.sample_id][REVIEW] for s, _ in pairs}
+            return {i: Review(float(pair[0]), float(pair[1]), "") for i, pair in found.items()}
         if self.judge is None:
             return {}
         unknown = [s.sample_id for s, _ in pairs if not s.answers or s.extra["context"] is None]
