@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 PARTS = 3
 """Halves of the dataset on which a form must hold, too, before it is believed."""
 
+MOST_CATEGORIES = 20
+"""Categories up to which each by itself is tried."""
+
 MOST_CELLS = 10**7
 """Samples times categories up to which the mean of the categories' means is tried."""
 
@@ -37,8 +40,8 @@ def linear_tallies(
 
     A figure is believed to be one if it is on the whole dataset and on random halves of it, to
     nine digits or to the figure's own rounding. Tried are the means over all samples, over those
-    with an image or without, the mean of the categories' means, and the sum; as the evaluator's
-    parser reads the answers, and as each other one does.
+    with an image or without, over each category, the mean of the categories' means, and the sum;
+    as the evaluator's parser reads the answers, and as each other one does.
 
     Args:
         scored: The run.
@@ -96,6 +99,10 @@ def _candidates(reading: Scored) -> Iterator[Tally]:
     for samples in [known] + ([pictured, blind] if pictured and blind else []):
         yield _tally(samples, scores, [""] * len(samples))
     categories = [s.category for s in known]
+    if 1 < len(set(categories)) <= MOST_CATEGORIES:
+        for category in dict.fromkeys(categories):
+            samples = [s for s in known if s.category == category]
+            yield _tally(samples, scores, [""] * len(samples))
     if len(set(categories)) > 1 and len(set(categories)) * len(known) <= MOST_CELLS:
         yield _tally(known, scores, categories)
 

@@ -9,6 +9,7 @@ from collavo.datasets.evaluation.base import Evaluation, Evaluator, SampleScore,
 from collavo.datasets.evaluation.box_rules import BoxRule, centre_inside, true_box
 from collavo.datasets.evaluation.free_form import HIDDEN
 from collavo.datasets.evaluation.parsing import parser_names, parser_of
+from collavo.datasets.evaluation.tally import Tally, mean_tally
 from collavo.datasets.evaluation.yes_no import mean
 from collavo.records import Sample
 from collavo.registry import EVALUATORS
@@ -53,6 +54,14 @@ class BoxIouEvaluator(Evaluator):
             notes=[f"Boxes are read by the rule {self.parser!r}."] if known else [HIDDEN],
             tables=[_table(scores, len(known))] if known else [],
         )
+
+    def tally(
+        self, samples: Sequence[Sample], answers: Mapping[str, str], evaluation: Evaluation
+    ) -> Tally:
+        rule = _rule(self.parser)
+        ious = {s.sample_id: rule.iou(answers[s.sample_id], s) for s in samples if _has_box(s)}
+        right = {i: float(iou >= RIGHT) for i, iou in ious.items()}
+        return mean_tally({_HEADLINE: (100.0, right), "mean_iou": (1.0, ious)})
 
 
 def _rule(name: str) -> BoxRule:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from collavo.datasets.evaluation.base import Evaluation, Evaluator, SampleScore, Table, join
 from collavo.datasets.evaluation.free_form import HIDDEN
 from collavo.datasets.evaluation.parsing import Parser, parser_names, parser_of
+from collavo.datasets.evaluation.tally import Tally, confusion_figures
 from collavo.datasets.evaluation.yes_no import Confusion
 from collavo.datasets.evaluation.yes_no_parsers import (
     LmmsEvalPope,
@@ -84,6 +87,19 @@ class YesNoEvaluator(Evaluator):
             per_sample=per_sample,
             notes=notes,
             tables=[Table("Yes or no", ("category", "questions", *_COLUMNS), rows)],
+        )
+
+    def tally(
+        self, samples: Sequence[Sample], answers: Mapping[str, str], evaluation: Evaluation
+    ) -> Tally:
+        policy = parser_of("yes_no", self.parser).unparsed_is_no
+        known = [s.sample_id for s in samples if label(s)]
+        judged = [evaluation.per_sample[i] for i in known]
+        rows = [Confusion.of([(str(x.parsed), str(x.reference))]).row() for x in judged]
+        return Tally(
+            known,
+            np.array(rows, dtype=np.float64).reshape(len(known), 6),
+            lambda sums: {k: 100 * v for k, v in confusion_figures(sums, policy).items()},
         )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from collavo.datasets.evaluation.base import Evaluation, Evaluator, SampleScore, Table, join
 from collavo.datasets.evaluation.parsing import Parser, parser_names, parser_of
 from collavo.datasets.evaluation.pope_objects import object_table
-from collavo.datasets.evaluation.tally import Tally, divide, mean_of_present
+from collavo.datasets.evaluation.tally import Tally, confusion_figures, mean_of_present
 from collavo.datasets.evaluation.yes_no import Confusion, mean
 from collavo.records import Sample
 from collavo.registry import EVALUATORS
@@ -86,15 +86,10 @@ class PopeEvaluator(Evaluator):
 
         def headline(sums: Array) -> dict[str, Array]:
             counts = sums.reshape(*sums.shape[:-1], len(splits), 6)
-            tp, fp, tn, fn, other_yes, _ = np.moveaxis(counts, -1, 0)
-            total = counts.sum(-1)
-            precision = divide(tp, tp + fp)
-            recall = divide(tp, tp + fn + other_yes * policy)
+            figures = confusion_figures(counts, policy)
             return {
-                "mean_accuracy": mean_of_present(divide(tp + tn, total), total),
-                "mean_f1": mean_of_present(
-                    divide(2 * precision * recall, precision + recall), total
-                ),
+                "mean_accuracy": mean_of_present(figures["accuracy"], counts.sum(-1)),
+                "mean_f1": mean_of_present(figures["f1"], counts.sum(-1)),
             }
 
         return Tally([s.sample_id for s in known], rows.reshape(len(known), -1), headline)

@@ -71,6 +71,27 @@ def mean_tally(figures: Mapping[str, tuple[float, Mapping[str, float]]]) -> Tall
     return Tally(ids, rows, headline)
 
 
+def confusion_figures(counts: Array, unparsed_is_no: bool) -> dict[str, Array]:
+    """Computes the figures of `yes_no.Confusion` for many counts at once, as fractions.
+
+    Args:
+        counts: The six counts in the order of its fields (..., 6).
+        unparsed_is_no: As its field.
+
+    Returns:
+        accuracy, precision, recall and f1 (...).
+    """
+    tp, fp, tn, fn, other_yes, _ = np.moveaxis(counts, -1, 0)
+    precision = divide(tp, tp + fp)
+    recall = divide(tp, tp + fn + other_yes * unparsed_is_no)
+    return {
+        "accuracy": divide(tp + tn, counts.sum(-1)),
+        "precision": precision,
+        "recall": recall,
+        "f1": divide(2 * precision * recall, precision + recall),
+    }
+
+
 def renamed(sample: Sample, number: int, *fields: str) -> Sample:
     """Returns a sample as one about another image, for a resample that holds its image again.
 
