@@ -47,9 +47,9 @@ def test_rows_are_read_whatever_the_line_ends_marks_and_names(
         assert [row.values for row in read_rows(_file(tmp_path, data, name))] == ROWS
 
 
-def test_control_characters_and_lone_surrogates_in_strings_are_kept(tmp_path: Path) -> None:
-    rows = read_rows(_file(tmp_path, '{"a": "x\x00y\tz\\u0000 \\ud83d"}\n'))
-    assert rows[0].values == {"a": "x\x00y\tz\x00 \ud83d"}
+def test_control_characters_in_strings_are_kept(tmp_path: Path) -> None:
+    rows = read_rows(_file(tmp_path, '{"a": "x\x00y\tz\\u0000 "}\n'))
+    assert rows[0].values == {"a": "x\x00y\tz\x00 "}
 
 
 @pytest.mark.parametrize(
