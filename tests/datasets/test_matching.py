@@ -206,7 +206,9 @@ def test_every_answer_survives_the_file(tmp_path: Path, array: bool) -> None:
     text = json.dumps(rows) if array else "".join(json.dumps(r) + "\n" for r in rows)
     (tmp_path / "a.jsonl").write_text(text, encoding="utf-8")
     found = read_predictions(tmp_path / "a.jsonl")
-    assert [(p.question_id, p.answer) for p in found] == [(str(n), a) for n, a in enumerate(HARD)]
+    # half of a character can stand in no file of ours
+    whole = [answer.replace("\ud83d", "\ufffd") for answer in HARD]
+    assert [(p.question_id, p.answer) for p in found] == [(str(n), a) for n, a in enumerate(whole)]
 
 
 @pytest.mark.parametrize(
