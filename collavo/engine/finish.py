@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import resource
 import sys
 from collections.abc import Mapping, Sequence
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from collavo.datasets.evaluation.judge.build import judge_of
+from collavo.datasets.evaluation.judge.calls import JudgeError
 from collavo.engine.board import EngineError
 from collavo.engine.fingerprint import image_label
 from collavo.engine.store import Stored, writing_failed
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
 SUBMISSION = "submission"
 """The folder below a run's for what the benchmark's organisers score."""
+
+logger = logging.getLogger(__name__)
 
 
 class IncompleteError(EngineError):
@@ -77,9 +81,14 @@ def finish(
     parser = ""
     intervals: dict[str, Interval] = {}
     if answers and len(failures) <= task.cfg.EVAL.ALLOW_FAILURES:
-        evaluation, tables, parser, intervals = _evaluate(task, answers, stored, folder)
-        about = {**about, **_likelihood(task.samples, evaluation, stored)}
-        about["submission"] = _submission(task, answers, evaluation, folder)
+        try:
+            evaluation, tables, parser, intervals = _evaluate(task, answers, stored, folder)
+        except JudgeError as error:  # no score of this dataset; those that follow are still asked
+            logger.error("%s: %s", task.name, error)
+            about = {**about, "not_judged": str(error)}
+        else:
+            about = {**about, **_likelihood(task.samples, evaluation, stored)}
+            about["submission"] = _submission(task, answers, evaluation, folder)
     published = task.metadata.get("published") or ()
     report = Report(
         task.name, counts, flags, evaluation, tables, failures, published, parser, about, intervals
