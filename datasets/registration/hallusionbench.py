@@ -66,8 +66,11 @@ def _spelled(folder: Path, name: str) -> str:
     """The name as it stands on disk: some downloads end in .PNG."""
     stem, dot, ending = name.rpartition(".")
     for form in (name, f"{stem}{dot}{ending.upper()}", f"{stem}{dot}{ending.lower()}"):
-        if "\0" not in form and (folder / form).is_file():
-            return form
+        try:
+            if (folder / form).is_file():
+                return form
+        except (OSError, ValueError):  # a name too long, or with a NUL
+            break
     return name
 
 

@@ -101,7 +101,7 @@ def _from_table(rows: Iterable[Row]) -> Iterator[Sample]:
 def _key(row: Row, name: str) -> str:
     """The authors' id: LLaVA's list and the tables number the questions."""
     key = str(row.key(name)).strip()
-    return f"v1_{int(key)}" if key.isascii() and key.isdecimal() else key
+    return f"v1_{key.lstrip('0') or 0}" if key.isascii() and key.isdecimal() else key
 
 
 def _sample(ids: SampleIds, key: str, row: Row, image: ImageRef | None, name: str) -> Sample:
