@@ -7,7 +7,7 @@ from dataclasses import replace
 from collavo.datasets.miniature.questions import Asked
 
 TEXTS = {
-    "count": "图中有几个{0}？",
+    "count": "图中{0}的数量是多少？",
     "color": "图中的{0}是什么颜色的？",
     "side": "{0}在图片的哪一边？",
     "relation": "从{1}看，{0}在哪里？",
