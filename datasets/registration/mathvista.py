@@ -144,7 +144,7 @@ def _samples(
         facts = mapping_of(row, "metadata")
         named = row.values.get("image")
         extra: dict[str, Any] = {
-            "query": _query(row),
+            "query": query_of(row),
             "question_type": row.text("question_type"),
             "answer_type": row.text("answer_type"),
             "precision": _precision(row),
@@ -195,8 +195,8 @@ def _precision(row: Row) -> int | None:
     return int(value)
 
 
-def _query(row: Row) -> str:
-    """The authors' query, or what their script makes of the problem."""
+def query_of(row: Row) -> str:
+    """Returns the authors' query, or what their script makes of the problem."""
     query = row.values.get("query")
     if isinstance(query, str) and query:
         return query
