@@ -137,6 +137,18 @@ _EVAL = (
         low=0,
     ),
     Key(
+        "EVAL.PARSER",
+        "official",
+        "The rule that reads the answers; official: the benchmark's own. See `list parsers`.",
+    ),
+    Key(
+        "EVAL.OVERLAP",
+        "auto",
+        "Segment the next images while the model answers, in a thread and CUDA stream of their "
+        "own; auto: on a GPU.",
+        choices=("auto", "on", "off"),
+    ),
+    Key(
         "EVAL.REUSE",
         "prefix",
         "What is computed once per image: nothing, segmentation and vision, "

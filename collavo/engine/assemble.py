@@ -15,6 +15,7 @@ from collavo.engine.images import ImageLoader
 from collavo.engine.likelihood import OptionScorer
 from collavo.engine.limits import Limits
 from collavo.engine.models import Model, generation_of
+from collavo.engine.overlap import Overlap, overlaps
 from collavo.engine.plan import Unit, make_units
 from collavo.engine.prepare import Preparer, Stats
 from collavo.engine.store import Stored
@@ -37,6 +38,7 @@ class Work:
     answerer: Answerer
     stats: Stats
     limits: Limits
+    overlap: Overlap | None = None
 
 
 def assemble(
@@ -78,7 +80,10 @@ def assemble(
     asker = Asker(architecture, generation, device, limits, stats, reuse, score)
     answerer = Answerer(preparer, asker, emit, device, reuse)
     loader = ImageLoader(model.mapper, done, cfg.DATALOADER.NUM_WORKERS)
-    return Work(units, loader, crayons, answerer, stats, limits)
+    ahead = None
+    if crayons.segments_images and reuse != "none" and overlaps(cfg.EVAL.OVERLAP, device):
+        ahead = Overlap(preparer.segment, device)
+    return Work(units, loader, crayons, answerer, stats, limits, ahead)
 
 
 def segment_cache(cfg: Any, model: Model) -> SegmentCache | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -53,6 +54,12 @@ class CrayonMaker:
         self._mode, self._cache = mode, cache
         self._pictures = dict(pictures or {})
         self._pool = ThreadPoolExecutor(1, "pictures") if self._pictures else None
+        self._turn = threading.Lock()
+
+    @property
+    def segments_images(self) -> bool:
+        """Whether there is a segmenter at work."""
+        return self._segmenter is not None
 
     def make(
         self, items: Sequence[Loaded], pixels: torch.Tensor
@@ -71,7 +78,7 @@ class CrayonMaker:
             return None, [""] * len(items)
         from collavo.modeling.crayon.prompt import make_crayon_prompt
 
-        segments = self._segments(items, pixels)
+        segments = self.find(items, pixels)
         names = self._segmenter.class_names
         for item, found in zip(items, segments, strict=True):
             self._draw(item, found, names)
@@ -79,20 +86,28 @@ class CrayonMaker:
         sentences = make_crayon_prompt(segments, names, "text_only").text
         return prompt, [sentence or "" for sentence in sentences]
 
-    def _segments(self, items: Sequence[Loaded], pixels: torch.Tensor) -> list[Segments]:
-        assert self._segmenter is not None, "asked by make"
-        known = [self._cache.get(i.digest) if self._cache else None for i in items]
-        new = [row for row, found in enumerate(known) if found is None]
-        if new:
-            refs = [items[row].unit.image for row in new]
-            rows = pixels if len(new) == len(items) else pixels[torch.tensor(new)]
-            made = self._segmenter.segment(rows, [r for r in refs if r is not None])
-            for row, found in zip(new, made, strict=True):
-                known[row] = found
-                if self._cache:
-                    self._cache.put(items[row].digest, found)
-                    known[row] = Segments(found.ids.cpu(), found.segments)  # as the kept ones
-        return [found for found in known if found is not None]
+    def find(self, items: Sequence[Loaded], pixels: torch.Tensor) -> list[Segments]:
+        """Returns the segments of images, and leaves them with the images; one thread at a time.
+
+        Args:
+            items: The images; those that have their segments are not segmented again.
+            pixels: Their uint8 pixels (B, 3, H, W).
+        """
+        assert self._segmenter is not None, "asked where there is one"
+        with self._turn:
+            for item in items:
+                if item.segments is None and self._cache:
+                    item.segments = self._cache.get(item.digest)
+            new = [row for row, item in enumerate(items) if item.segments is None]
+            if new:
+                refs = [items[row].unit.image for row in new]
+                rows = pixels if len(new) == len(items) else pixels[torch.tensor(new)]
+                made = self._segmenter.segment(rows, [r for r in refs if r is not None])
+                for row, found in zip(new, made, strict=True):
+                    items[row].segments = Segments(found.ids.cpu(), found.segments)
+                    if self._cache:
+                        self._cache.put(items[row].digest, found)
+        return [item.segments for item in items if item.segments is not None]
 
     def _draw(self, item: Loaded, segments: Segments, names: Sequence[str]) -> None:
         path = self._pictures.pop(item.unit.key, None)

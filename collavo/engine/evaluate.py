@@ -18,6 +18,7 @@ from collavo.records import Sample
 
 if TYPE_CHECKING:
     from collavo.engine.compute import Answerer
+    from collavo.engine.overlap import Overlap
 
 logger = logging.getLogger(__name__)
 
@@ -82,6 +83,7 @@ def evaluate(
     answerer: Answerer,
     markers: Markers,
     progress: Progress,
+    overlap: Overlap | None = None,
 ) -> None:
     """Answers this process's share of the units.
 
@@ -92,13 +94,15 @@ def evaluate(
         answerer: Computes and stores.
         markers: Written before anything is computed.
         progress: Told of every step.
+        overlap: Segments the next batch while one is answered.
     """
     board, name = progress.board, progress.name
     ordered = in_order((u for u in units if not suspects.is_alone(u)), suspects.attempts)
     suspicious = [u for u in units if suspects.is_alone(u)]
-    feed = _Feed(ordered, Queue(board, f"{name}/units", len(ordered)), loader, answerer, markers)
+    queue = Queue(board, f"{name}/units", len(ordered))
+    feed = _Feed(ordered, queue, loader, answerer, markers)
     try:
-        for batch in feed:
+        for batch in feed if overlap is None else overlap(feed, lambda: queue.nearly_empty):
             answerer.run([loaded for loaded in batch if loaded.pending or loaded.error])
             markers.end(loaded.unit for loaded in batch)
             progress.moved()
@@ -107,6 +111,8 @@ def evaluate(
             _answer_alone(suspicious[claimed[0]], suspects, loader, answerer, markers, progress)
     finally:
         loader.close()
+        if overlap is not None:
+            overlap.close()
 
 
 class _Feed:

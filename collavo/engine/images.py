@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from collavo.engine.plan import Unit
 from collavo.errors import DataError
-from collavo.records import ImageRef, Sample
+from collavo.records import ImageRef, Sample, Segments
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,6 +30,7 @@ class Loaded:
         digest: sha256 of the image's bytes, "" without image.
         pixels: uint8 RGB (H, W, 3) at the model's size; None without image or with nothing pending.
         error: Why the image cannot be used.
+        segments: What was found in it, once it was segmented.
     """
 
     unit: Unit
@@ -37,6 +38,7 @@ class Loaded:
     digest: str = ""
     pixels: UInt8[np.ndarray, "height width 3"] | None = None
     error: str | None = None
+    segments: Segments | None = None
 
 
 class ImageLoader:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -84,10 +85,12 @@ class Stats:
 
     def __init__(self) -> None:
         self.sums: dict[str, float] = defaultdict(float)
+        self._lock = threading.Lock()
 
     def add(self, name: str, amount: float) -> None:
-        """Adds to one sum."""
-        self.sums[name] += amount
+        """Adds to one sum; safe from several threads."""
+        with self._lock:
+            self.sums[name] += amount
 
     @contextmanager
     def timed(self, part: str) -> Iterator[None]:
@@ -139,6 +142,12 @@ class Preparer:
         maps = crayon if crayon is not None and crayon.semantic is not None else None
         self._stats.add("images", len(items))
         return Batch(items, self._rows(items, texts, share), pixels, maps, texts, seen)
+
+    def segment(self, items: Sequence[Loaded]) -> None:
+        """Finds the segments of images ahead of `prepare`; may run in a thread of its own."""
+        pixels = self._pixels(items)
+        with self._stats.timed("segmentation"):
+            self._crayons.find(items, pixels)
 
     def _pixels(self, items: Sequence[Loaded]) -> torch.Tensor:
         with self._stats.timed("copy"):

@@ -140,7 +140,10 @@ def _loop(
             emit = storing(part, watching)
             work = assemble(task, model, opened.store.folder, done, emit, processes.world)
             try:
-                evaluate(work.units, opened.suspects, work.loader, work.answerer, markers, watching)
+                evaluate(
+                    *(work.units, opened.suspects, work.loader, work.answerer),
+                    *(markers, watching, work.overlap),
+                )
             finally:
                 work.crayons.close()
         markers.release()
