@@ -22,6 +22,8 @@ from collavo.results.stored_runs import StoredRow, StoredRun
 if TYPE_CHECKING:
     from collavo.datasets.evaluation.base import Evaluator
 
+OTHER_FILES = "The dataset at hand does not hold these questions: its files are of another version."
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -104,7 +106,7 @@ def _headline(
     resamples: int,
 ) -> tuple[list[Difference], Clusters, list[str]]:
     """The headline figures of both runs, from the same samples, and the clusters of these."""
-    if dataset is None or not {s.sample_id for s in dataset.samples} >= a.keys():
+    if dataset is None or not _holds(dataset, a):
         clusters = find_clusters(_Plain(), [_as_sample(row) for row in a.values()])
         units = first.results.get("units") or {}
         figures = [
@@ -112,7 +114,7 @@ def _headline(
             for name, value in first.headline.items()
             if name in second.headline
         ]
-        why = [] if dataset is None else ["The dataset at hand does not hold these samples."]
+        why = [] if dataset is None else [OTHER_FILES]
         if figures:
             why.append("Headline figures are the stored ones; intervals need the dataset itself.")
         return figures, clusters, why
@@ -141,6 +143,12 @@ def _headline(
         ):
             notes.append(f"Scored anew, {stored.path} differs from its stored figures.")
     return figures, clusters, notes
+
+
+def _holds(dataset: Dataset, rows: Mapping[str, StoredRow]) -> bool:
+    """Whether the dataset at hand is the one that was asked."""
+    questions = {s.sample_id: s.question for s in dataset.samples}
+    return all(i in questions and row.question in ("", questions[i]) for i, row in rows.items())
 
 
 def _score(dataset: Dataset, samples: Sequence[Sample], rows: Mapping[str, StoredRow]) -> Scored:

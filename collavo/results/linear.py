@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     Form = Callable[[Array], Array]
 
 PARTS = 3
-"""Halves of the dataset on which a form must hold, too, before it is believed."""
+"""Random parts of the dataset on which a form must hold, too, before it is believed."""
+
+PART_SIZE = 2000
+"""Samples of a part, about; at most half of the images."""
 
 MOST_CATEGORIES = 20
 """Categories up to which each by itself is tried."""
@@ -38,22 +41,22 @@ def linear_tallies(
 ) -> list[tuple[Tally, list[str]]]:
     """Makes tallies of the headline figures that are means (or sums) of per-sample scores.
 
-    A figure is believed to be one if it is on the whole dataset and on random halves of it, to
+    A figure is believed to be one if it is on the whole dataset and on random parts of it, to
     nine digits or to the figure's own rounding. Tried are the means over all samples, over those
     with an image or without, over each category, the mean of the categories' means, and the sum;
     as the evaluator's parser reads the answers, and as each other one does.
 
     Args:
         scored: The run.
-        clusters: Of its samples; a half holds whole clusters.
+        clusters: Of its samples; a part holds whole clusters.
         names: The figures to look at.
     """
     found: list[tuple[Tally, list[str]]] = []
     open_names = list(names)
-    halves = _halves(scored, clusters) if open_names else []
+    parts = _parts(scored, clusters) if open_names else []
     for reading in _readings(scored) if open_names else ():
         for tally in _candidates(reading):
-            fits = [n for n in open_names if _holds(n, tally, scored, halves)]
+            fits = [n for n in open_names if _holds(n, tally, scored, parts)]
             if fits:
                 scales = [_scale(tally, scored, n) for n in fits]
                 found.append((_scaled(tally, dict(zip(fits, scales, strict=True))), fits))
@@ -63,15 +66,21 @@ def linear_tallies(
     return found
 
 
-def _halves(scored: Scored, clusters: Clusters) -> list[tuple[set[str], Mapping[str, float]]]:
-    """Scores random halves of the dataset."""
+def _parts(scored: Scored, clusters: Clusters) -> list[tuple[set[str], Mapping[str, float]]]:
+    """Scores random parts of the dataset by themselves."""
     generator = np.random.default_rng(_SEED)
+    members: dict[int, list[str]] = {}
+    for sample in scored.samples:
+        members.setdefault(clusters.of[sample.sample_id], []).append(sample.sample_id)
     parts = []
     for _ in range(PARTS):
-        half = generator.permutation(len(clusters))[: len(clusters) // 2]
-        taken = set(half.tolist())
-        samples = [s for s in scored.samples if clusters.of[s.sample_id] in taken]
-        parts.append(({s.sample_id for s in samples}, scored.headline_of(samples)))
+        taken: set[str] = set()
+        for cluster in generator.permutation(len(clusters))[: len(clusters) // 2].tolist():
+            taken.update(members[cluster])
+            if len(taken) >= PART_SIZE:
+                break
+        samples = [s for s in scored.samples if s.sample_id in taken]
+        parts.append((taken, scored.headline_of(samples)))
     return parts
 
 
@@ -140,13 +149,13 @@ def _holds(
     name: str,
     tally: Tally,
     scored: Scored,
-    halves: Sequence[tuple[set[str], Mapping[str, float]]],
+    parts: Sequence[tuple[set[str], Mapping[str, float]]],
 ) -> bool:
-    scale = _scale(tally, scored, name) if tally.ids and halves else None
+    scale = _scale(tally, scored, name) if tally.ids and parts else None
     if scale is None:
         return False
     is_sum = scale not in (1.0, 100.0)
-    for ids, headline in halves:
+    for ids, headline in parts:
         factor = float(sum(i in ids for i in tally.ids)) if is_sum else scale
         if name not in headline or not _same(factor * _figure(tally, ids), headline[name]):
             return False

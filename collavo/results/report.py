@@ -119,8 +119,8 @@ class Report:
 
         Returns:
             Rows of model, metric, published, ours (None where we have no such figure), difference
-            (ours - published, None where the two are not of one kind), same (metric, unit and
-            parser are the same), source.
+            (ours - published, None where the two are not comparable), same (metric, unit and
+            parser are the same and no flag stands against it), source.
         """
         return [self._beside(row) for row in self.published]
 
@@ -129,7 +129,8 @@ class Report:
         ours = self.figure(metric)
         unit = self.unit(metric)
         parser = row.get("parser", "")
-        same = ours is not None and (not parser or parser == self.parser)
+        same = ours is not None and self.flags.comparable
+        same = same and (not parser or parser == self.parser)
         if row.get("unit") and unit:
             same = same and row["unit"] == unit
         difference = None

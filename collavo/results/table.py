@@ -64,16 +64,20 @@ def _print_published(console: Console, report: Report) -> None:
     """Published figures beside ours; without a difference where the two are not of one kind."""
     rows = []
     for row in report.comparison():
-        same = "yes" if row["same"] else ("not computed" if row["ours"] is None else "no")
-        difference = row["difference"] if report.flags.comparable else None
+        if row["ours"] is None:
+            same = "not computed"
+        elif not report.flags.comparable:
+            same = "not comparable"
+        else:
+            same = "yes" if row["same"] else "no"
         rows.append(
             (
                 row["model"],
                 row["metric"],
                 row["published"],
                 row["ours"],
-                difference,
-                same if report.flags.comparable or same != "yes" else "not comparable",
+                row["difference"],
+                same,
                 row["source"],
             )
         )

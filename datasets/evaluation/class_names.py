@@ -124,7 +124,7 @@ def _plurals(last: Sequence[str]) -> tuple[str, ...]:
     if not last:
         return ()
     word = last[0]
-    forms = (f"{word}s", f"{word}es")
+    forms: tuple[str, ...] = (f"{word}s", f"{word}es")
     if word.endswith("y"):
         forms += (f"{word[:-1]}ies",)
     return (*forms, f"{word[:-2]}ves") if word.endswith("fe") else forms

@@ -190,7 +190,7 @@ def test_means_are_found_out_and_the_rest_is_scored_anew():
 
 
 def test_an_accident_is_no_mean():
-    """All right: every figure is 1, and a form is believed only where it holds on halves, too."""
+    """All right: every figure is 1, and a form is believed only where it holds on parts, too."""
 
     class Pairs(Plain):
         def evaluate(self, samples, answers, metadata=None):
@@ -211,6 +211,14 @@ def test_same_everywhere_and_other_with_another_seed():
     run = plain_run()
     assert headline_intervals(run, 300) == headline_intervals(plain_run(), 300)
     assert headline_intervals(run, 300) != headline_intervals(run, 300, seed=3)
+
+
+def test_the_order_in_which_answers_were_stored_does_not_matter():
+    run = plain_run()
+    stored = dict(reversed(list(run.answers.items())))
+    evaluation = run.evaluator.evaluate(run.samples, stored)
+    resumed = Scored(run.evaluator, run.samples, stored, evaluation, {})
+    assert headline_intervals(resumed, 300) == headline_intervals(run, 300)
 
 
 def test_no_interval_where_there_is_nothing_to_draw():
