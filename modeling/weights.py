@@ -64,17 +64,32 @@ def resolve_config(name: str, revision: str = "", key: str = "MODEL.WEIGHTS") ->
     return folder / "config.json"
 
 
+def require_folder_or_hub_id(name: str, key: str, files: Sequence[str] = ("config.json",)) -> None:
+    """Finds a mistyped folder out at once: reads nothing and fetches nothing.
+
+    Raises:
+        MissingFileError: `name` is neither empty, nor there, nor such as hub ids are.
+    """
+    if not name or Path(name).expanduser().exists() or _HUB_ID.fullmatch(name):
+        return
+    raise MissingFileError(
+        f"{key} {name!r}: there is no such folder. Give a folder that holds "
+        f"{', '.join(files)} and *.safetensors, or a hub id such as 'owner/name'."
+    )
+
+
 def _find(
     name: str, revision: str, files: Sequence[str], key: str, patterns: Sequence[str]
 ) -> Path:
     folder = Path(name).expanduser()
     if folder.is_dir():
         return folder
-    if not _HUB_ID.fullmatch(name):
+    if folder.exists():
         raise MissingFileError(
-            f"{key} {name!r}: there is no such folder. Give a folder that holds "
-            f"{', '.join(files)} and *.safetensors, or a hub id such as 'owner/name'."
+            f"{key} {name!r} is a file; give the folder that holds {', '.join(files)} and "
+            "*.safetensors"
         )
+    require_folder_or_hub_id(name, key, files)
     return _from_hub(name, revision, files, key, patterns)
 
 

@@ -38,8 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also write the file that the benchmark's organisers score, in their format",
     )  # fmt: skip
     parser.add_argument(
-        "--parser", default="official", metavar="NAME", help="the rule that reads the answers"
-    )
+        "--parser", metavar="NAME",
+        help="the rule that reads the answers, short for EVAL.PARSER; see `list parsers`",
+    )  # fmt: skip
     parser.add_argument(
         "--partial", action="store_true",
         help="score what is there although answers are unknown, missing or doubled",
@@ -77,7 +78,8 @@ def run(args: argparse.Namespace) -> int:
     name = cfg.EVALUATOR or metadata.get("evaluator_type", "")
     if not name:
         raise ConfigError(f"dataset {args.dataset!r} names no evaluator; set EVALUATOR")
-    evaluator: Evaluator = EVALUATORS.get(name)(args.parser)
+    evaluator: Evaluator = EVALUATORS.get(name)(args.parser or cfg.EVAL.PARSER)
+    evaluator.check_parser()
     given = _given(args, EVALUATORS.canonical(name))
     evaluator.judged = given.matching.judged
     try:

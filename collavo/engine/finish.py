@@ -110,7 +110,7 @@ def finish(
 def _evaluate(
     task: Task, answers: Mapping[str, str], stored: Mapping[str, Stored], folder: Path
 ) -> tuple[Evaluation, list[Table], str, dict[str, Interval]]:
-    evaluator = EVALUATORS.get(task.evaluator)()
+    evaluator = EVALUATORS.get(task.evaluator)(task.cfg.EVAL.PARSER)
     evaluator.judge = judge_of(task.cfg, folder / "judgements.jsonl")
     samples = [s for s in task.samples if s.sample_id in answers]
     metadata = task.metadata.as_dict()
@@ -140,7 +140,8 @@ def _submission(
         raise writing_failed(place, error) from error
     samples = [s for s in task.samples if s.sample_id in answers]
     metadata = task.metadata.as_dict()
-    files = EVALUATORS.get(task.evaluator)().submission(samples, answers, place, metadata)
+    evaluator = EVALUATORS.get(task.evaluator)(task.cfg.EVAL.PARSER)
+    files = evaluator.submission(samples, answers, place, metadata)
     if not files:
         with suppress(OSError):  # files of an earlier launch
             place.rmdir()

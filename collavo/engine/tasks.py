@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from collavo.datasets.registration.roots import root, use_root
 from collavo.engine.display import main_warning
 from collavo.engine.plan import missing_images, select
 from collavo.errors import ConfigError, DataError, MissingFileError
+from collavo.modeling.weights import require_folder_or_hub_id
 from collavo.pipeline.base import Pipeline
 from collavo.records import Sample
 from collavo.registry import ARCHITECTURES, EVALUATORS, PIPELINES, SEGMENTERS
@@ -75,7 +77,7 @@ def make_tasks(make_cfg: MakeConfig) -> list[Task]:
         ConfigError: DATASETS.TEST is empty, or a pipeline does not fit a dataset.
         UnknownNameError: A dataset, pipeline, evaluator, model or segmenter that is not registered.
         DataError: A dataset is broken or empty.
-        MissingFileError: Files of a dataset are missing.
+        MissingFileError: Files of a dataset are missing, or a folder of weights is.
     """
     cfg = make_cfg(None)
     if cfg.EVAL.VERIFY and cfg.EVAL.SCORING != "generate":
@@ -86,6 +88,8 @@ def make_tasks(make_cfg: MakeConfig) -> list[Task]:
     names = dataset_names(cfg)
     ARCHITECTURES.canonical(cfg.MODEL.NAME)
     SEGMENTERS.canonical(cfg.SEGMENTER.NAME)
+    for key in ("RESUME_FROM", "MODEL.WEIGHTS", "SEGMENTER.WEIGHTS"):
+        require_folder_or_hub_id(_value(cfg, key), key)
     use_root(cfg.DATASETS.ROOT)
     use_layout(cfg.DATASETS.LAYOUT)
     for name in names:  # all names before any file
@@ -127,6 +131,10 @@ def _all_tasks(names: Sequence[str], make_cfg: MakeConfig) -> list[Task]:
     return tasks
 
 
+def _value(cfg: Any, key: str) -> str:
+    return functools.reduce(getattr, key.split("."), cfg)
+
+
 def dataset_names(cfg: Any) -> list[str]:
     """Returns the datasets that DATASETS.TEST names, each once; `ALL` stands as it is.
 
@@ -150,6 +158,7 @@ def _make_task(name: str, number: int, make_cfg: MakeConfig) -> Task:
     cfg = make_cfg(metadata.get("benchmark"))
     pipeline = _pipeline(name, metadata, cfg)
     evaluator = EVALUATORS.canonical(cfg.EVALUATOR or _needed(name, metadata, "evaluator_type"))
+    EVALUATORS.get(evaluator)(cfg.EVAL.PARSER).check_parser()
     everything = catalog.samples_of(name)
     samples = select(everything, cfg.EVAL.LIMIT, cfg.EVAL.SAMPLES)
     if not samples:

@@ -18,7 +18,7 @@ class AI2DEvaluator(ChoiceEvaluator):
     toolkits' stand beside it. CoLLaVO's paper read the first capital letter ("collavo").
     """
 
-    rules = "ai2d"
+    family = "ai2d"
     title = "AI2D"
     asks_judge = True
     measure = "percent"

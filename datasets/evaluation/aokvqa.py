@@ -23,7 +23,7 @@ class AOKVQAEvaluator(ChoiceEvaluator):
     Source: allenai/aokvqa evaluation/eval_predictions.py.
     """
 
-    rules = "aokvqa"
+    family = "aokvqa"
     title = "A-OKVQA, multiple choice"
     measure = "percent"
 
@@ -81,6 +81,8 @@ class AOKVQADirectEvaluator(Evaluator):
     Questions that the authors mark as difficult to answer directly are left out.
     Source: allenai/aokvqa evaluation/eval_predictions.py.
     """
+
+    family = "aokvqa_direct"
 
     def evaluate(
         self,

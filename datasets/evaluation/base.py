@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from collavo.errors import DataError
+from collavo.errors import ConfigError, DataError
 from collavo.records import Sample
 
 if TYPE_CHECKING:
@@ -69,6 +69,9 @@ class Evaluator(ABC):
         parser: The rule that reads answers, where several are in use; "official" is the authors'.
     """
 
+    family: ClassVar[str] = ""
+    """The parsers `<family>.<name>` read its answers; "" where there is but the official way."""
+
     judge: Judge | None = None
     """The language model to ask where the rules need one; set by who calls `evaluate`."""
 
@@ -77,6 +80,23 @@ class Evaluator(ABC):
 
     def __init__(self, parser: str = "official") -> None:
         self.parser = parser
+
+    def check_parser(self) -> None:
+        """Finds out before any answer is there whether `parser` can read it.
+
+        Raises:
+            ConfigError: There is no such parser; the message lists those that there are.
+        """
+        from collavo.datasets.evaluation.parsing import parser_of
+
+        if self.parser == "official":
+            return
+        if not self.family:
+            raise ConfigError(
+                f"there is no parser {self.parser!r}: {type(self).__name__} reads answers in one "
+                "way, 'official'"
+            )
+        parser_of(self.family, self.parser)
 
     @abstractmethod
     def evaluate(

@@ -30,6 +30,8 @@ class BoxIouEvaluator(Evaluator):
     Accuracies in percent, mean_iou a fraction. Source: lmms-eval refcoco/utils_rec.py.
     """
 
+    family = _FAMILY
+
     def evaluate(
         self,
         samples: Sequence[Sample],

@@ -55,7 +55,7 @@ def options_of(sample: Sample) -> dict[str, str]:
 class ChoiceEvaluator(Evaluator):
     """What the multiple-choice benchmarks share: one letter an answer, accuracy by groups."""
 
-    rules: ClassVar[str]
+    family: ClassVar[str]
     """Whose parsers read the answers; they are registered as `<rules>.<name>`."""
     title: ClassVar[str]
     """The benchmark's name, for tables and notes."""
@@ -92,8 +92,8 @@ class ChoiceEvaluator(Evaluator):
         scores: dict[str, Any] = {**headline, "questions": len(known), **self.breakdowns(known)}
         scores["parsers"] = {
             name: self.headline([x for x in self.read_all(pairs, rule) if x[1].correct is not None])
-            for rule in parser_names(self.rules)
-            for name in (rule, *_aliases(self.rules, rule))
+            for rule in parser_names(self.family)
+            for name in (rule, *_aliases(self.family, rule))
         }
         if asks:
             scores["parsers"]["vlmevalkit with a judge"] = headline
@@ -110,7 +110,7 @@ class ChoiceEvaluator(Evaluator):
         self, pairs: Sequence[tuple[Sample, str]], parser: str
     ) -> list[tuple[Sample, SampleScore]]:
         """Judges all answers as one of the parsers reads them."""
-        rule = parser_of(self.rules, parser)
+        rule = parser_of(self.family, parser)
         return [(sample, self.score_of(sample, text, rule)) for sample, text in pairs]
 
     def _with_judge(
@@ -123,7 +123,7 @@ class ChoiceEvaluator(Evaluator):
         wanted = [s for s in self.worth_asking(known) if options_of(s)]
         found = self.judge.choose_options(
             {s.sample_id: (s.question, options_of(s), answers[s.sample_id]) for s in wanted},
-            self.rules,
+            self.family,
         )
         return [(s, _score(s, found.get(s.sample_id, read[s.sample_id]))) for s, _ in judged]
 

@@ -45,7 +45,7 @@ class Exact(ChoiceParser):
 class GenericChoiceEvaluator(ChoiceEvaluator):
     """Multiple choice of any dataset, in percent; questions without options as short answers."""
 
-    rules = "choice"
+    family = "choice"
     title = "Multiple choice"
     measure = "percent"
 

@@ -48,6 +48,8 @@ class WholeWord(LmmsEvalPope):
 class YesNoEvaluator(Evaluator):
     """Yes/no answers of any dataset: figures in percent, overall and by category."""
 
+    family = "yes_no"
+
     def evaluate(
         self,
         samples: Sequence[Sample],

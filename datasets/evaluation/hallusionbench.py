@@ -59,6 +59,8 @@ class HallusionBenchEvaluator(Evaluator):
     then says.
     """
 
+    family = "hallusionbench"
+
     def evaluate(
         self,
         samples: Sequence[Sample],

@@ -38,6 +38,8 @@ HIDDEN = (
 class MathVistaEvaluator(Evaluator):
     """MathVista: extraction by rule, from the file or by a judge; accuracy in percent."""
 
+    family = "mathvista"
+
     def evaluate(
         self,
         samples: Sequence[Sample],

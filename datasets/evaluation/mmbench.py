@@ -40,7 +40,7 @@ class MMBenchEvaluator(ChoiceEvaluator):
     vlmeval/dataset/utils/multiple_choice.py, exact matching.
     """
 
-    rules = "mmbench"
+    family = "mmbench"
     title = "MMBench"
     asks_judge = True
 

@@ -33,6 +33,8 @@ class MmeEvaluator(Evaluator):
     by task and image, whatever the order. Source: calculation.py of MME's eval_tool.
     """
 
+    family = "mme"
+
     def evaluate(
         self,
         samples: Sequence[Sample],

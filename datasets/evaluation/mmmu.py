@@ -54,7 +54,7 @@ class MMMUEvaluator(ChoiceEvaluator):
     draws as the authors do. Source: MMMU-Benchmark/MMMU, mmmu/main_parse_and_eval.py.
     """
 
-    rules = "mmmu"
+    family = "mmmu"
     title = "MMMU"
 
     def breakdowns(self, judged: Judged) -> dict[str, Any]:
@@ -83,7 +83,7 @@ class MMMUEvaluator(ChoiceEvaluator):
     def score_of(self, sample: Sample, text: str, parser: Parser) -> SampleScore:
         if not is_open(sample):
             return super().score_of(sample, text, parser)
-        if type(parser) is type(parser_of(self.rules, "vlmevalkit")):
+        if type(parser) is type(parser_of(self.family, "vlmevalkit")):
             return _as_choice(sample, text)
         text = text.strip() if getattr(parser, "strip", False) else text
         found = readings(text)

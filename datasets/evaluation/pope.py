@@ -35,6 +35,8 @@ class PopeEvaluator(Evaluator):
     script stops. Source: AoiDragon/POPE evaluate.py.
     """
 
+    family = "pope"
+
     def evaluate(
         self,
         samples: Sequence[Sample],

@@ -16,7 +16,7 @@ from collavo.registry import EVALUATORS
 class QBenchEvaluator(ChoiceEvaluator):
     """Q-Bench A1: accuracy in percent, over all, by type of question and by concern."""
 
-    rules = "qbench"
+    family = "qbench"
     title = "Q-Bench A1"
     asks_judge = True
     measure = "percent"

@@ -31,7 +31,7 @@ class ScienceQAEvaluator(ChoiceEvaluator):
     tools/evaluate_acc.py; haotian-liu/LLaVA eval_science_qa.py.
     """
 
-    rules = "scienceqa"
+    family = "scienceqa"
     title = "ScienceQA"
     measure = "percent"
 

@@ -21,7 +21,7 @@ class SeedEvaluator(ChoiceEvaluator):
     (AILab-CVC/SEED-Bench issue 28).
     """
 
-    rules = "seed"
+    family = "seed"
     title = "SEED-Bench"
     asks_judge = True
 

@@ -256,6 +256,10 @@ def test_a_pipeline_of_another_kind_is_refused(bench, capsys):
         ({"MODEL__NAME": "fakee"}, "Did you mean: fake"),
         ({"SEGMENTER__NAME": "fake_segment"}, "Did you mean: fake_segments"),
         ({"EVALUATOR": "fake_evaluato"}, "Did you mean: fake_evaluator"),
+        ({"EVAL__PARSER": "llava"}, "no parser 'llava': FakeEvaluator reads answers in one way"),
+        ({"EVALUATOR": "yes_no", "EVAL__PARSER": "popp"}, "Did you mean: pope"),
+        ({"RESUME_FROM": "/no/such"}, "RESUME_FROM '/no/such': there is no such folder"),
+        ({"SEGMENTER__WEIGHTS": "/no/such"}, "SEGMENTER.WEIGHTS '/no/such': there is no such"),
         ({"EVAL__REUSE": "prefx"}, "EVAL.REUSE cannot be 'prefx'"),
         ({"DEVICE": "cuda"}, "torch sees no CUDA device"),
     ],
@@ -265,6 +269,12 @@ def test_wrong_names_are_answered_with_suggestions(bench, capsys, keys, message,
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert bench.run(**keys).code == 2
     assert message in capsys.readouterr().err
+
+
+def test_missing_weights_are_named_before_a_dataset_is_read(bench, capsys):
+    (bench.data / "questions.jsonl").write_text("{broken")
+    assert bench.run(MODEL__WEIGHTS="/no/such").code == 2
+    assert "MODEL.WEIGHTS '/no/such': there is no such folder" in capsys.readouterr().err
 
 
 def test_the_launcher_and_accelerate_must_agree(bench, monkeypatch, capsys):

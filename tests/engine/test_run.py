@@ -7,6 +7,8 @@ import os
 
 import pytest
 
+from collavo.registry import ARCHITECTURES
+
 
 def test_answers_every_sample_once(bench):
     run = bench.run()
@@ -191,10 +193,28 @@ def test_questions_without_image(bench):
     assert alone.bytes == run.bytes
 
 
-def test_published_figures_stand_beside_ours(bench):
+def test_published_figures_stand_beside_ours(bench, monkeypatch):
+    flagged = bench.run().results["published"][0]  # the fake's weights are untrained
+    assert (flagged["same"], flagged["difference"]) == (False, None)
+    monkeypatch.setattr(ARCHITECTURES.get("fake"), "untrained", False)
     rows = bench.run().results["published"]
     assert rows[0]["same"] and rows[0]["difference"] == pytest.approx(rows[0]["ours"] - 0.25)
     assert rows[1]["ours"] is None and rows[1]["difference"] is None
+
+
+def test_parts_of_a_dataset_are_not_set_beside_published_figures(bench, monkeypatch):
+    bench.run()
+    monkeypatch.setattr(ARCHITECTURES.get("fake"), "untrained", False)
+    row = bench.run("--limit", "4").results["published"][0]
+    assert (row["same"], row["difference"]) == (False, None) and row["ours"] is not None
+
+
+def test_the_parser_that_reads_the_answers(bench):
+    first = bench.run(EVALUATOR="yes_no")
+    bench.asked()
+    second = bench.run(EVALUATOR="yes_no", EVAL__PARSER="pope")
+    assert (first.results["parser"], second.results["parser"]) == ("official", "pope")
+    assert (second.folder, bench.asked()) == (first.folder, [])  # the answers are the same
 
 
 def test_pictures_of_the_first_images(bench):

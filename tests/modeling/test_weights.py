@@ -71,6 +71,11 @@ def test_what_is_not_there(folder, tmp_path):
         resolve_config(str(tmp_path))
 
 
+def test_a_file_is_no_folder(folder):
+    with pytest.raises(MissingFileError, match="is a file; give the folder"):
+        resolve_weights(str(folder / "config.json"))
+
+
 def test_pickles_are_refused(folder):
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     with pytest.raises(CheckpointError, match=r"pickled weights only \(pytorch_model.bin\)"):
