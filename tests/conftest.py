@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from collavo import plugins, registry
+from collavo.datasets.registration.catalog import DatasetCatalog, MetadataCatalog, ensure_registered
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -29,3 +34,23 @@ def shared() -> Path:
     if not (folder / "data").is_dir():
         pytest.skip(f"no shared data at {folder}: set COLLAVO_SHARED to their folder")
     return folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def plugins_stay_in_their_module() -> Iterator[None]:
+    """Removes what plug-ins registered, so that no file of tests sees those of another."""
+    ensure_registered()
+    datasets, loaded = set(DatasetCatalog.list()), set(plugins._loaded)
+    registries = [v for v in vars(registry).values() if isinstance(v, registry.Registry)]
+    names = [{e.name for e in r.entries()} for r in registries]
+    yield
+    for name in set(DatasetCatalog.list()) - datasets:
+        DatasetCatalog.remove(name)
+        MetadataCatalog.remove(name)
+    for one, before in zip(registries, names, strict=True):
+        for name in {e.name for e in one.entries()} - before:
+            one.remove(name)
+    for key in set(plugins._loaded) - loaded:
+        del plugins._loaded[key]
+    for name in [n for n in sys.modules if n.startswith("collavo_user_")]:
+        del sys.modules[name]

@@ -154,7 +154,7 @@ def test_processes_know_of_each_other(
         [*launch, *words, "--main_process_port=0", str(script)],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         env=os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
     )
     assert out.returncode == 0, out.stderr
