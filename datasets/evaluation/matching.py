@@ -9,6 +9,7 @@ from typing import Any
 
 from collavo.datasets.evaluation.answers import loosely_same_question, same_question
 from collavo.datasets.evaluation.predictions import Prediction
+from collavo.datasets.evaluation.undecided import Undecided, settle
 from collavo.records import Sample
 
 _IMAGE_END = re.compile(r"\.(?:jpe?g|png|txt|bmp|gif|webp|tiff?)$", re.IGNORECASE)
@@ -49,19 +50,32 @@ def match(samples: Sequence[Sample], predictions: Iterable[Prediction]) -> Match
     index = _Index(samples, predictions)
     found = Matching()
     failed = set()
-    for prediction in predictions:
-        sample, reason = index.find(prediction)
-        if sample is None:
-            found.unknown.append(f"{prediction.name} ({prediction.place}): {reason}")
-        elif prediction.answer is None:
+    undecided: list[Undecided] = []
+    decided: dict[str, Prediction] = {}
+
+    def take(prediction: Prediction, sample: Sample) -> None:
+        if prediction.answer is None:
             failed.add(sample.sample_id)
         elif sample.sample_id in found.answers:
             found.doubled.append(f"{sample.sample_id} ({prediction.place})")
         else:
+            decided[sample.sample_id] = prediction
             found.answers[sample.sample_id] = prediction.answer
             index.answered.add(sample.sample_id)
             if prediction.judged:
                 found.judged[sample.sample_id] = prediction.judged
+
+    for prediction in predictions:
+        sample, reason = index.find(prediction)
+        if sample is None:
+            fits = tuple(index.rivals) if reason == _AMBIGUOUS else ()
+            undecided.append(Undecided(prediction, reason, fits))
+        else:
+            take(prediction, sample)
+    settled, left = settle(undecided, samples, decided)
+    for prediction, sample in settled:
+        take(prediction, sample)
+    found.unknown = [f"{u.prediction.name} ({u.prediction.place}): {u.reason}" for u in left]
     found.missing = [
         s.sample_id + (" (its row holds no answer)" if s.sample_id in failed else "")
         for s in samples
@@ -80,6 +94,7 @@ class _Index:
         self.by_image: dict[str, list[Sample]] = {}
         self.categories = {sample.category.casefold() for sample in samples}
         self.answered: set[str] = set()
+        self.rivals: list[Sample] = []
         for sample in samples:
             others = sample.extra.get("other_ids", ())
             for form in {f for i in (sample.question_id, *others) for f in _id_forms(str(i))}:
@@ -103,6 +118,8 @@ class _Index:
                 return None, "unknown sample_id"
             return self._only([sample], prediction)
         if not (prediction.question_id or prediction.question or prediction.image):
+            if prediction.position is not None:
+                return None, "the row of the log gives no question"
             return None, "the row gives neither sample_id nor question_id nor question"
         known = [s for f in _id_forms(prediction.question_id) for s in self.by_id.get(f, ())]
         if not known and prediction.question_id in self.by_sample_id:
@@ -142,6 +159,7 @@ class _Index:
             fits = [s for s in fits if s.sample_id not in self.answered][:1] or fits[:1]
         if len(fits) == 1:
             return fits[0], ""
+        self.rivals = fits
         return None, _AMBIGUOUS if fits else DIFFERS
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from collavo.datasets.evaluation.graded import composite_id, judged_fields
 from collavo.datasets.evaluation.result_files import result_rows
 from collavo.datasets.registration.readers.rows import Row, read_rows
 from collavo.datasets.registration.readers.text import read_bytes
+from collavo.datasets.registration.readers.tsv import tsv_rows
 from collavo.errors import DataError
 
 _IDS = ("question_id", "questionId", "index", "id", "qid", "pid")
@@ -19,6 +20,8 @@ _ANSWERS = ("response", "model_prediction", "prediction", "answer", "output", "t
 _QUESTIONS = ("question", "prompt")
 _IMAGES = ("image", "image_path", "image_source", "file_name", "img_path")
 _CATEGORIES = ("category", "split", "task")
+_LOGGED = (*_IDS, "category")
+"""What is taken from the records of lmms-eval's metrics."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ class Prediction:
         question: The question or the whole prompt.
         image: The image's name or path.
         categories: What the row gives as category, split or task.
+        position: The number of the question in its file, from 0, where a log gives it.
         judged: What the row holds of earlier judgements; see `graded`.
     """
 
@@ -43,6 +47,7 @@ class Prediction:
     question: str = ""
     image: str = ""
     categories: tuple[str, ...] = ()
+    position: int | None = None
     judged: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -58,7 +63,7 @@ def read_predictions(path: Path) -> list[Prediction]:
     JSON lines or an array of rows (`question_id` and `answer`, or LLaVA's `text`; or our
     predictions.jsonl), LLaVA's results of ScienceQA, CoLLaVO's of Q-Bench, an object
     `{id: answer}` or `{id: row}`, lmms-eval's sample logs,
-    VLMEvalKit's xlsx, and the files of the judges of MM-Vet, LLaVA-Bench and MathVista.
+    VLMEvalKit's xlsx and tsv, and the files of the judges of MM-Vet, LLaVA-Bench and MathVista.
 
     Raises:
         MissingFileError: The file is not there.
@@ -73,10 +78,16 @@ def read_predictions(path: Path) -> list[Prediction]:
         from collavo.datasets.evaluation.xlsx import read_xlsx
 
         return [found for row in read_xlsx(path) for found in _from_table(row)]
+    if path.suffix.lower() == ".tsv":
+        return [found for row in tsv_rows(path) for found in _from_table(_without_images(row))]
     rows = list(_rows(path))
     if not rows:
         raise DataError(f"{path} holds no answers")
     return [_from_log(row) if _is_log(row) else _from_row(row) for row in rows]
+
+
+def _without_images(row: Row) -> Row:
+    return Row(row.place, {k: v for k, v in row.values.items() if isinstance(v, str | None)})
 
 
 def _rows(path: Path) -> Iterator[Row]:
@@ -146,13 +157,16 @@ def _from_log(row: Row) -> Prediction:
     fields: dict[str, Any] = {}
     for value in row.values.values():  # the metrics' own records hold ids, too
         if isinstance(value, Mapping):
-            fields |= {k: v for k, v in value.items() if k in ("question_id", "category")}
+            ids = {k: v for k, v in value.items() if k in _LOGGED and isinstance(v, str | int)}
+            fields = ids | fields
     if isinstance(row.values.get("input"), str):
         fields["prompt"] = row.values["input"]
     doc = row.values.get("doc")
     if isinstance(doc, Mapping):
         fields |= doc
-    return _prediction(Row(row.place, fields), answer)
+    number = row.values.get("doc_id")
+    found = _prediction(Row(row.place, fields), answer)
+    return replace(found, position=number) if type(number) is int else found
 
 
 def _from_table(row: Row) -> Iterator[Prediction]:
