@@ -140,7 +140,7 @@ def _scale(tally: Tally, scored: Scored, name: str) -> float | None:
     """The factor between the form and the figure: 1, 100, or the number of samples for a sum."""
     mean, figure = _figure(tally), float(scored.evaluation.headline[name])
     for scale in (1.0, 100.0, float(len(tally.ids))):
-        if _same(scale * mean, figure):
+        if same_figure(scale * mean, figure):
             return scale
     return None
 
@@ -157,17 +157,17 @@ def _holds(
     is_sum = scale not in (1.0, 100.0)
     for ids, headline in parts:
         factor = float(sum(i in ids for i in tally.ids)) if is_sum else scale
-        if name not in headline or not _same(factor * _figure(tally, ids), headline[name]):
+        if name not in headline or not same_figure(factor * _figure(tally, ids), headline[name]):
             return False
     return True
 
 
-def _same(computed: float, figure: float) -> bool:
+def same_figure(computed: float, figure: float) -> bool:
     """Equal to nine digits, or to the one or two decimals to which the figure is rounded."""
     if np.isclose(computed, figure, rtol=1e-9, atol=1e-12):
         return True
     return any(
-        round(figure, digits) == figure and abs(computed - figure) <= 0.5001 * 10**-digits
+        round(figure, digits) == figure and abs(computed - figure) <= 0.6 * 10**-digits
         for digits in (1, 2)
         if abs(figure) > 1
     )

@@ -13,7 +13,7 @@ import numpy as np
 from collavo.datasets.evaluation.tally import Tally
 from collavo.records import Sample
 from collavo.results.clusters import Clusters, find_clusters
-from collavo.results.linear import linear_tallies
+from collavo.results.linear import linear_tallies, same_figure
 from collavo.results.scored import REFUSALS, Scored
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ def _checked(tally: Tally, scored: Scored) -> tuple[Tally, list[str]]:
     """Keeps the figures of a tally that are the evaluation's own."""
     whole = tally.headline(tally.rows.sum(0)) if len(tally.ids) else {}
     wanted = scored.evaluation.headline
-    good = [name for name in whole if name in wanted and _equal(float(whole[name]), wanted[name])]
+    good = [n for n in whole if n in wanted and same_figure(float(whole[n]), wanted[n])]
     wrong = [name for name in whole if name in wanted and name not in good]
     if wrong:
         logger.warning("%s: its tally does not give %s", type(scored.evaluator).__name__, wrong)

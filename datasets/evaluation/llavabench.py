@@ -8,9 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from collavo.datasets.evaluation.base import Evaluation, Evaluator, SampleScore, Table, join
 from collavo.datasets.evaluation.graded import REVIEW
 from collavo.datasets.evaluation.judge.llavabench import MODEL, Review, review_protocol
+from collavo.datasets.evaluation.tally import Tally, divide
 from collavo.errors import DataError
 from collavo.records import Sample
 from collavo.registry import EVALUATORS
@@ -58,6 +61,17 @@ class LLaVABenchEvaluator(Evaluator):
             notes.append(f"Reviewed by {self.judge.model}; the authors ask {MODEL}.")
         units = dict.fromkeys(groups, UNIT)
         return Evaluation(scores, headline, units, per_sample, notes, [_table(figures)])
+
+    def tally(
+        self, samples: Sequence[Sample], answers: Mapping[str, str], evaluation: Evaluation
+    ) -> Tally:
+        reviews = self._reviews(join(samples, answers))
+        rows = np.array([(reviews[i].model, reviews[i].reference) for i in reviews], np.float64)
+        return Tally(
+            list(reviews),
+            rows.reshape(len(reviews), 2),
+            lambda sums: {ALL: 100 * divide(sums[..., 0], sums[..., 1])},
+        )
 
     def _reviews(self, pairs: Sequence[tuple[Sample, str]]) -> Reviews:
         """The reviews of the answers' file, else the judge's; none where there is neither."""

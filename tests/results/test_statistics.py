@@ -271,3 +271,22 @@ def test_pope_in_full_takes_seconds(monkeypatch):
     found = headline_intervals(run, 1000)
     assert time.process_time() - start < 5
     assert found["mean_f1"].clusters == 500 and found["mean_f1"].resamples == 1000
+
+
+def test_a_ratio_of_a_judges_points_rounded_as_its_authors_do():
+    from collavo.datasets.evaluation.graded import REVIEW
+    from collavo.datasets.evaluation.llavabench import LLaVABenchEvaluator
+
+    chance = random.Random(3)
+    samples = [sample(n, n // 3, category="conv") for n in range(60)]
+    answers = {s.sample_id: "it is" for s in samples}
+    evaluator = LLaVABenchEvaluator()
+    evaluator.judged = {
+        s.sample_id: {REVIEW: (chance.randint(6, 10), chance.randint(2, 9))} for s in samples
+    }
+    evaluation = evaluator.evaluate(samples, answers)
+    run = Scored(evaluator, samples, answers, evaluation, {})
+    clusters = find_clusters(evaluator, samples)
+    fast = headline_draws(run, 60, clusters)["all"]
+    slow = scored_anew(run, clusters, 60, ["all"])["all"]
+    assert len(fast) == 60 and np.abs(fast - slow).max() < 0.1  # scored anew it is rounded
