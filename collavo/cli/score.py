@@ -260,6 +260,8 @@ def _per_sample(given: _Given, evaluation: Evaluation) -> list[dict[str, Any]]:
 def _submit(
     args: argparse.Namespace, evaluator: Evaluator, given: _Given, metadata: Mapping[str, Any]
 ) -> list[str]:
+    from collavo.datasets.registration.generic import folder_name
+
     folder: Path = args.submission
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -267,7 +269,8 @@ def _submit(
         raise UserError(
             f"cannot make --submission {folder}: {error}; choose another folder"
         ) from error
-    files = evaluator.submission(given.samples, given.answers, folder, metadata)
+    named = {**metadata, "name": folder_name(args.dataset)}
+    files = evaluator.submission(given.samples, given.answers, folder, named)
     if not files:
         raise ConfigError(
             f"the organisers of {args.dataset!r} take no submissions: leave --submission out"

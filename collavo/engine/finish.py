@@ -139,7 +139,7 @@ def _submission(
     except OSError as error:
         raise writing_failed(place, error) from error
     samples = [s for s in task.samples if s.sample_id in answers]
-    metadata = task.metadata.as_dict()
+    metadata = {**task.metadata.as_dict(), "name": task.folder_name}
     evaluator = EVALUATORS.get(task.evaluator)(task.cfg.EVAL.PARSER)
     files = evaluator.submission(samples, answers, place, metadata)
     if not files:

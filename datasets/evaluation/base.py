@@ -129,7 +129,7 @@ class Evaluator(ABC):
             samples: The dataset, in file order.
             answers: The raw text by sample id.
             folder: Where to; it is there.
-            metadata: The dataset's metadata.
+            metadata: The dataset's metadata; `name` can be a file's.
 
         Returns:
             The files; none where the organisers take no submissions.
