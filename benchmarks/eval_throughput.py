@@ -43,6 +43,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Measures what is asked for and prints it."""
     args = parse(argv)
+    import torch
+
     from benchmarks.throughput.data import build as build_data
     from benchmarks.throughput.plugin import FOLDER, LOADS
     from collavo.config.paths import cache_dir
@@ -55,7 +57,8 @@ def main(argv: list[str] | None = None) -> int:
     data = work / f"data-{args.questions}"
     build_data(data, {load: args.questions for load in LOADS})
     os.environ[FOLDER] = str(data)
-    state_file = args.state or work / f"state-{args.questions}.json"
+    name = f"state-{args.questions}-{torch.get_num_threads()}t.json"  # threads are not mixed
+    state_file = args.state or work / name
     state: dict[str, Any] = {}
     if state_file.is_file():
         state = json.loads(state_file.read_text(encoding="utf-8"))
