@@ -212,7 +212,7 @@ class Predictor:
     ) -> list[str]:
         model = self.architecture
         maps = crayon if crayon is not None and crayon.semantic is not None else None
-        ids = [model.tokenize(prompt) for prompt in prompts]
+        ids = [tuple(model.tokenize(prompt)) for prompt in prompts]
         if not model.supports_prefix:
             index = torch.tensor(owners)
             return model.generate(ids, pixels[index], _of_rows(maps, index), self.generation)

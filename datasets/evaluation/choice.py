@@ -27,12 +27,15 @@ class ChoiceParser(Parser):
     """Reads which option an answer chooses.
 
     Args:
-        rule: Takes the raw answer and the options; returns a letter, or "" where it reads none.
         strip: Whether white space around the answer is removed first.
     """
 
-    rule: ClassVar[Callable[[str, Options], str]]
     strip: ClassVar[bool] = False
+
+    @staticmethod
+    @abstractmethod
+    def rule(text: str, options: Options, /) -> str:
+        """Returns the letter that the raw answer chooses, "" where it reads none."""
 
     def parse(self, text: str, options: Options | None = None) -> str:
         """Returns the letter of the option that `text` chooses, "" where none can be read.

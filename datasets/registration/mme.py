@@ -79,7 +79,8 @@ def _read(folder: Path) -> list[Sample]:
 
 def _from_table(rows: Iterable[Row]) -> list[Sample]:
     """Reads Hugging Face's rows, whose ids are image paths, or VLMEvalKit's."""
-    questions, refs = [], {}
+    questions = []
+    refs: dict[str, ImageRef | None] = {}
     for row in rows:
         ref = cell_ref(row, "image")
         task = _task_of(row.text("category"), row.place)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
@@ -212,8 +213,8 @@ def _key(ref: ImageRef) -> Hashable:
     return id(ref)
 
 
-def _area(size: tuple[int, int]) -> int:
-    return size[0] * size[1]
+def _area(size: Iterable[int]) -> int:
+    return math.prod(size)
 
 
 _Judged = tuple[str, "tuple[int, int] | None", "DataError | MissingFileError | None"]

@@ -104,7 +104,8 @@ def unpack_wqkv(
     groups = heads // kv_heads
     parts = packed.view(kv_heads, groups + 2, -1, packed.shape[1])
     query, key, value = parts.split([groups, 1, 1], dim=1)
-    return tuple(p.reshape(-1, packed.shape[1]) for p in (query, key, value))  # type: ignore[return-value]
+    q, k, v = (p.reshape(-1, packed.shape[1]) for p in (query, key, value))
+    return q, k, v
 
 
 def pack_wqkv(parts: Sequence[Tensor], heads: int, kv_heads: int) -> Float[Tensor, "packed width"]:

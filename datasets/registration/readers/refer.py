@@ -94,7 +94,8 @@ def _instances(file: Path) -> tuple[dict[str, Any], dict[str, tuple[float, ...]]
     lists = [value.get(n) if isinstance(value, dict) else None for n in ("images", "annotations")]
     if not all(isinstance(x, list) and all(isinstance(y, dict) for y in x) for x in lists):
         raise DataError(f"{file}: expected an object with the lists 'images' and 'annotations'")
-    images, boxes = {}, {}
+    images: dict[str, Any] = {}
+    boxes: dict[str, tuple[float, ...]] = {}
     for number, values in enumerate(lists[0] or (), start=1):
         row = Row(f"{file}, image {number}", values)
         size = tuple(_number(row, name) for name in ("width", "height"))
