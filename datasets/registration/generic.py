@@ -20,6 +20,7 @@ from urllib.parse import parse_qsl
 
 from collavo.datasets.registration.generic_rows import generic_samples
 from collavo.datasets.registration.readers.hub import hf_rows
+from collavo.datasets.registration.readers.opened import note_opened
 from collavo.datasets.registration.readers.rows import Row, read_rows
 from collavo.datasets.registration.readers.tsv import tsv_rows
 from collavo.errors import ConfigError, DataError
@@ -162,7 +163,7 @@ def register_generic(name: str) -> None:
         pipeline = METRICS[kind_of(samples)][0]
     pipeline = PIPELINES.canonical(source.options.get("pipeline") or pipeline)
     evaluator = EVALUATORS.canonical(source.options.get("evaluator") or evaluator)
-    DatasetCatalog.register(name, source.samples)
+    DatasetCatalog.register(name, _Kept(source, samples))
     MetadataCatalog.get(name).set(
         pipeline=pipeline,
         evaluator_type=evaluator,
@@ -170,6 +171,35 @@ def register_generic(name: str) -> None:
         description=f"{source.path.name}: {len(samples)} questions, scored by {evaluator}",
         own_files=True,
     )
+
+
+class _Kept:
+    """Reads a dataset again only where its file has changed since: large tables take long.
+
+    Args:
+        source: The dataset.
+        samples: What was read of it.
+    """
+
+    def __init__(self, source: Generic, samples: list[Sample]) -> None:
+        self._source, self._samples, self._state = source, samples, _state(source.path)
+
+    def __call__(self) -> list[Sample]:
+        state = _state(self._source.path)
+        if state is None or state != self._state:
+            self._samples, self._state = self._source.samples(), state
+        else:
+            note_opened(self._source.path)
+        return list(self._samples)
+
+
+def _state(path: Path) -> tuple[int, int] | None:
+    """What changes with a file; None for a folder, or where nothing is there."""
+    try:
+        info = path.stat()
+    except OSError:
+        return None
+    return (info.st_mtime_ns, info.st_size) if path.is_file() else None
 
 
 def folder_name(name: str) -> str:

@@ -270,6 +270,19 @@ def test_wrong_names(tmp_path: Path) -> None:
         parse_name("pope_test")
 
 
+def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    name = jsonl(path, [{"question": "q", "answer": "a"}])
+    first = samples_of(name)
+    again = samples_of(name)
+    assert again == first and again is not first and again[0] is first[0]
+    jsonl(path, [{"question": "another", "answer": "a"}])
+    assert samples_of(name)[0].question == "another"
+    path.unlink()
+    with pytest.raises(MissingFileError, match="a.jsonl is not there"):
+        samples_of(name)
+
+
 def test_folder_names() -> None:
     assert folder_name("pope_test") == "pope_test"
     name = folder_name("tsv:/data/My Set é.tsv?metric=vqa")
