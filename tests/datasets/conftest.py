@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
+import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +16,14 @@ import pytest
 from PIL import Image
 
 from collavo.datasets.registration import roots
+from collavo.datasets.registration.coco_panoptic import COCO_PANOPTIC
+from collavo.records import Sample
+
+BUILD = """
+import sys
+from collavo.datasets.miniature.build import miniature_root
+print(miniature_root(), "torch" in sys.modules)
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -75,3 +87,60 @@ def write_parquet(tmp_path: Path) -> Callable[[str, list[dict[str, Any]]], Path]
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Path:
+    """The miniature, built by a process of its own into an empty cache."""
+    cache = tmp_path_factory.mktemp("cache")
+    environment = {**os.environ, "COLLAVO_CACHE": str(cache), "PYTHONPATH": str(repository)}
+    run = subprocess.run(
+        [sys.executable, "-c", BUILD],
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    folder, with_torch = run.stdout.split()
+    assert with_torch == "False", "the miniature is drawn without torch"
+    assert [str(path) for path in cache.iterdir()] == [folder]
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def truth(built: Path) -> dict[str, list[dict[str, Any]]]:
+    """The segments of each image of the miniature by the image's stem, with their class names."""
+    names = {category.id: category.name for category in COCO_PANOPTIC}
+    document = json.loads((built / "panoptic" / "panoptic_val.json").read_text())
+    files = {entry["id"]: entry["file_name"] for entry in document["images"]}
+    return {
+        str(Path(files[entry["image_id"]]).with_suffix("")): [
+            {**segment, "name": names[segment["category_id"]]} for segment in entry["segments_info"]
+        ]
+        for entry in document["annotations"]
+    }
+
+
+@pytest.fixture
+def rooted(built: Path) -> Path:
+    """The miniature is the root."""
+    roots.use_root(built)
+    return built
+
+
+@pytest.fixture(scope="session")
+def best() -> Callable[[Sample], str]:
+    """Finds what most annotators answer; "anything" where nobody did."""
+    return lambda sample: (Counter(sample.answers) or Counter(["anything"])).most_common(1)[0][0]
+
+
+@pytest.fixture(scope="session")
+def said(best: Callable[[Sample], str]) -> Callable[[Sample], str]:
+    """Finds the right answer in words: the option that a letter names."""
+
+    def words(sample: Sample) -> str:
+        answer = best(sample)
+        chosen = sample.options and len(answer) == 1
+        return sample.options["ABCDEF".index(answer)] if chosen else answer
+
+    return words

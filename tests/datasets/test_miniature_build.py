@@ -30,29 +30,20 @@ from collavo.records import Sample
 Truth = dict[str, list[dict]]
 """The segments of each image by its stem, with their class names."""
 
-SCRIPT = """
-import sys
-from collavo.datasets.miniature.build import miniature_root
-print(miniature_root(), "torch" in sys.modules)
+TWICE = """
+import sys, time
+from pathlib import Path
+from collavo.datasets.miniature import build
+
+def slowly(root):
+    (root / "first").write_text("1")
+    time.sleep(1)
+    (root / "second").write_text("2")
+
+build.build = slowly
+print(build.miniature_root())
 """
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Path:
-    """Two processes build one miniature at the same time."""
-    cache = tmp_path_factory.mktemp("cache")
-    environment = {**os.environ, "COLLAVO_CACHE": str(cache), "PYTHONPATH": str(repository)}
-    command = [sys.executable, "-c", SCRIPT]
-    runs = [
-        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
-        for _ in range(2)
-    ]
-    outputs = [run.communicate(timeout=120)[0].split() for run in runs]
-    assert [run.returncode for run in runs] == [0, 0]
-    assert outputs[0] == outputs[1]
-    assert outputs[0][1] == "False", "the miniature is drawn without torch"
-    assert [path.name for path in cache.iterdir()] == [Path(outputs[0][0]).name]
-    return Path(outputs[0][0])
+"""Builds a small miniature so slowly that another process builds it, too."""
 
 
 @pytest.fixture
@@ -63,19 +54,6 @@ def rooted(built: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("COLLAVO_CACHE", str(built.parent))
     use_root("")
     return built
-
-
-@pytest.fixture(scope="module")
-def truth(built: Path) -> Truth:
-    names = {category.id: category.name for category in COCO_PANOPTIC}
-    document = json.loads((built / "panoptic" / "panoptic_val.json").read_text())
-    files = {entry["id"]: Path(entry["file_name"]).stem for entry in document["images"]}
-    return {
-        files[entry["image_id"]]: [
-            {**segment, "name": names[segment["category_id"]]} for segment in entry["segments_info"]
-        ]
-        for entry in document["annotations"]
-    }
 
 
 def of(sample: Sample, truth: Truth) -> Counter[str]:
@@ -94,6 +72,21 @@ def test_without_a_root_the_datasets_are_the_miniature(rooted: Path) -> None:
         with Image.open(sample.image.path) as image:
             image.load()
             assert image.mode == "RGB" and min(image.size) >= 240
+
+
+def test_two_processes_build_one_miniature(tmp_path: Path, repository: Path) -> None:
+    environment = {**os.environ, "COLLAVO_CACHE": str(tmp_path), "PYTHONPATH": str(repository)}
+    runs = [
+        subprocess.Popen(
+            [sys.executable, "-c", TWICE], env=environment, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
+    outputs = [run.communicate(timeout=120)[0].split() for run in runs]
+    assert [run.returncode for run in runs] == [0, 0]
+    assert outputs[0] == outputs[1] == [str(next(tmp_path.iterdir()))]
+    assert len(list(tmp_path.iterdir())) == 1
+    assert {path.name for path in Path(outputs[0][0]).iterdir()} == {"first", "second"}
 
 
 def test_building_again_gives_the_same_files(built: Path, tmp_path: Path) -> None:

@@ -62,6 +62,9 @@ def _photo(number: int) -> tuple[Image.Image, Asked]:
     """Makes the n-th photo with its question; each sixth tells nothing."""
     name, color, text = THINGS[number * 5 % len(THINGS)]
     image = signs.photo(name, color, text)
+    if number >= len(THINGS):  # taken anew, at a slant
+        slant = (4 + 4 * (number // len(THINGS))) * (1 if number % 2 else -1)
+        image = image.rotate(slant, Image.Resampling.BICUBIC, fillcolor=(60, 60, 64))
     if number % 6 == 5:
         spoilt = photos.blurred(image, 40) if number % 12 == 5 else photos.dark(photos.dark(image))
         words = ("What does this card say?", "Can you tell me what this is?")[number % 12 == 5]
