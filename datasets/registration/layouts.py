@@ -99,17 +99,25 @@ def load_layouts(dataset: str, folders: Sequence[str], layouts: Sequence[Layout]
     place = root()
     here = [place.path / name for name in folders if (place.path / name).is_dir()]
     fitting: list[tuple[Layout, Any, Path]] = []
+    halves: list[tuple[Layout, MissingFileError]] = []
     for layout in layouts:
         for folder in [*here, *([place.path] if layout.in_root else [])]:
-            found = layout.find(folder)
+            try:
+                found = layout.find(folder)
+            except MissingFileError as error:  # a part of it is there
+                halves.append((layout, error))
+                continue
             if found is not None:
                 fitting.append((layout, found, folder))
                 break
     chosen = [fit for fit in fitting if not _wanted or fit[0].name == _wanted]
+    for layout, error in halves:
+        if not chosen and _wanted in ("", layout.name):
+            raise error
     if not chosen:
         raise _missing(dataset, folders, layouts, [fit[0].name for fit in fitting])
     layout, found, folder = chosen[0]
-    if len({fit[0].name for fit in chosen}) > 1:
+    if len({fit[0].name for fit in chosen}) > 1 and not place.miniature:
         others = ", ".join(dict.fromkeys(fit[0].name for fit in chosen[1:]))
         logger.info(
             "%s: read from the layout %r in %s; there is also %s (DATASETS.LAYOUT chooses)",

@@ -98,6 +98,22 @@ def test_nothing_there_lists_every_layout(folder: Path) -> None:
     assert "hf: [data/]test-*.parquet" in said and "set DATASETS.ROOT" in said
 
 
+def test_half_a_layout_is_named_where_nothing_else_is_there(folder: Path) -> None:
+    pq.write_table(pa.table({"a": [1]}), folder / "test-00000-of-00002.parquet")
+    with pytest.raises(MissingFileError, match=r"1 of the 2 files .* such as test-00001-of-00002"):
+        read()
+    (folder / "SET.tsv").write_text("index\n1\n")
+    assert read() == "v"
+    use_layout("hf")
+    with pytest.raises(MissingFileError, match="1 of the 2 files"):
+        read()
+    use_layout("original")
+    with pytest.raises(
+        MissingFileError, match=r"DATASETS.LAYOUT is 'original', but .*'vlmevalkit'"
+    ):
+        read()
+
+
 def parquet(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     path.parent.mkdir(parents=True)
     image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
