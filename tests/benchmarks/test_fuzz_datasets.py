@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 import random
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
+from benchmarks.fuzz import rounds
+from benchmarks.fuzz.targets import make_targets
 from collavo.datasets.registration import catalog, roots
 from collavo.errors import DataError
-
-
-@pytest.fixture(scope="module")
-def fuzz(repository: Path) -> Iterator[ModuleType]:
-    """The script, as a module."""
-    file = repository / "benchmarks" / "fuzz_datasets.py"
-    spec = importlib.util.spec_from_file_location("fuzz_datasets", file)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["fuzz_datasets"] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules["fuzz_datasets"]
 
 
 @pytest.fixture(autouse=True)
@@ -36,36 +22,36 @@ def _no_root(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     roots.use_root("")
 
 
-def test_broken_files_are_read_or_refused(fuzz: ModuleType, tmp_path: Path) -> None:
-    targets = fuzz.make_targets(tmp_path / "data")
+def test_broken_files_are_read_or_refused(tmp_path: Path) -> None:
+    targets = make_targets(tmp_path / "data")
     names = {target.name for target in targets}
     assert {"pope_test", "mme"} <= names and len(names) >= 8
     assert {target.answers.suffix for target in targets if target.answers} == {
         *(".json", ".log", ".xlsx")
     }
-    tally = fuzz.run(targets, 300, 7, tmp_path)
+    tally = rounds.run(targets, 300, 7, tmp_path)
     assert tally.faults == []
     assert tally.read + tally.refused == 300
     assert tally.read > 40 and tally.refused > 100
 
 
-def test_every_target_is_read_when_whole(fuzz: ModuleType, tmp_path: Path) -> None:
+def test_every_target_is_read_when_whole(tmp_path: Path) -> None:
     dice = random.Random(1)
-    for target in fuzz.make_targets(tmp_path / "data", ["pope_test", "tsv", "jsonl"]):
+    for target in make_targets(tmp_path / "data", ["pope_test", "tsv", "jsonl"]):
         roots.use_root(target.root)
-        fuzz.read_everything(target.name, target.answers, tmp_path, dice)
+        rounds.read_everything(target.name, target.answers, tmp_path, dice)
 
 
-def test_faults_are_seen(fuzz: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_faults_are_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The harness itself: another exception, and a round without end, are faults; a file heals."""
-    (target,) = fuzz.make_targets(tmp_path / "data", ["json"])
+    (target,) = make_targets(tmp_path / "data", ["json"])
     whole = target.files[0].read_bytes()
 
     def fails(name: str) -> None:
         raise KeyError(name)
 
     monkeypatch.setattr(catalog, "samples_of", fails)
-    tally = fuzz.run([target], 2, 0, tmp_path, keep=tmp_path / "kept")
+    tally = rounds.run([target], 2, 0, tmp_path, keep=tmp_path / "kept")
     seen = [fault for fault in tally.faults if "KeyError" in fault]
     assert len(seen) == len(tally.faults) == 2 - tally.refused
     assert len(list((tmp_path / "kept").iterdir())) == len(seen)
@@ -76,13 +62,15 @@ def test_faults_are_seen(fuzz: ModuleType, tmp_path: Path, monkeypatch: pytest.M
             pass
 
     monkeypatch.setattr(catalog, "samples_of", hangs)
-    monkeypatch.setattr(fuzz, "LIMIT", 1)
-    monkeypatch.setattr(fuzz, "broken", lambda data, dice: data)
-    tally = fuzz.run([target], 1, 0, tmp_path)
-    assert len(tally.faults) == 1 and "TimeoutError" in tally.faults[0]
+    monkeypatch.setattr(rounds, "LIMIT", 1)
+    monkeypatch.setattr(rounds, "broken", lambda data, dice: data)
+    tally = rounds.run([target], 1, 0, tmp_path)
+    assert len(tally.faults) == 1 and "EndlessError" in tally.faults[0]
 
     def silent(name: str) -> None:
         raise DataError("")
 
     monkeypatch.setattr(catalog, "samples_of", silent)
-    assert "an error without words" in fuzz.run([target], 1, 0, tmp_path).faults[0]
+    tally = rounds.run([target], 2, 0, tmp_path)
+    assert "ended with 2" in tally.faults[0], "from the command line"
+    assert "an error without words" in tally.faults[1]
