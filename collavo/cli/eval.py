@@ -76,6 +76,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     extra: list[Any] = list(args.overrides or [])
+    if args.user_dir:
+        extra += ["USER_DIR", args.user_dir]
     for option, key in _OPTIONS.items():
         value = getattr(args, option)
         if value is not None:

@@ -123,10 +123,13 @@ def _set_threads(from_launcher: bool) -> None:
         torch.set_num_threads(max(1, (cores or 1) // local))
 
 
-def end_with_parent() -> None:
-    """Ends this process as soon as its parent, a launcher, is gone.
+def end_with_parent(expected: int = 0) -> None:
+    """Ends this process as soon as its parent is gone.
 
     Linux sends the signal itself; elsewhere a thread watches. Calling it again does nothing.
+
+    Args:
+        expected: The parent's process id where it is known; else it is a launcher's.
     """
     global _watched
     if _watched:
@@ -135,7 +138,8 @@ def end_with_parent() -> None:
     parent = os.getppid()
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if parent == 1 and not _launches(parent):  # gone before the call
+    gone = parent != expected if expected else parent == 1 and not _launches(parent)
+    if gone:  # before the call
         os._exit(1)
 
     def watch() -> None:

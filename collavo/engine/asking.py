@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,6 +12,7 @@ import torch
 from collavo.engine.limits import Limits, free_cached_memory, halves, is_out_of_memory
 from collavo.engine.prepare import Batch, Row, Stats
 from collavo.errors import ConfigError
+from collavo.records import Sample
 
 if TYPE_CHECKING:
     from collavo.modeling.architectures.base import Architecture, Generation, ImageContext
@@ -51,6 +53,16 @@ class Asker:
         self._reuse = reuse if architecture.supports_prefix else "none"
         self._device, self._stats, self._score = device, stats, score
         self._learned = False
+        self._begin: Callable[[Sample], None] | None = None
+
+    @contextmanager
+    def one_by_one(self, begin: Callable[[Sample], None]) -> Iterator[None]:
+        """Within it a decoding batch is one question, in the order given, told to `begin` first."""
+        self._begin = begin
+        try:
+            yield
+        finally:
+            self._begin = None
 
     def ask(self, batch: Batch, take: Callable[[list[tuple[Row, Answer]]], None]) -> None:
         """Answers all questions of a batch and hands answers on as they come.
@@ -126,11 +138,14 @@ class Asker:
         take: Callable[[list[tuple[Row, Answer]]], None],
     ) -> None:
         """Answers rows of like length together, longest first; lack of memory halves a batch."""
-        rows = sorted(rows, key=lambda r: (-weights[id(r)], r.owner))
-        cuts = self.limits.cut([weights[id(r)] for r in rows])
+        if self._begin is None:
+            rows = sorted(rows, key=lambda r: (-weights[id(r)], r.owner))
+        cuts = self.limits.cut([weights[id(r)] for r in rows], 0 if self._begin is None else 1)
         queue = [[rows[k] for k in cut] for cut in cuts]
         while queue:
             part = sorted(queue.pop(0), key=lambda r: r.owner)
+            if self._begin is not None:
+                self._begin(part[0].sample)
             with self._stats.timed("answers"):
                 answers = self._unless_full(part, answer)
             if answers is None:

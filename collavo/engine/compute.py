@@ -82,6 +82,11 @@ class Answerer:
         self.run([replace(item, pending=[sample])])
         item.pending.remove(sample)
 
+    def run_one_by_one(self, item: Loaded, begin: Callable[[Sample], None]) -> None:
+        """Answers a unit's questions in batches of one; each is told to `begin` first."""
+        with self._asker.one_by_one(begin):
+            self.run([item])
+
     def _apart(self, items: Sequence[Loaded]) -> list[list[Loaded]]:
         """Makes each question a unit of its own, so that nothing is shared."""
         single = [replace(i, pending=[s]) for i in items for s in i.pending]

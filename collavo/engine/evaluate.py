@@ -25,8 +25,8 @@ logger = logging.getLogger(__name__)
 _IDLE_AT_ONCE = 256
 
 KILLED = (
-    "it ended its process each time it was computed, at last alone; remove the folder 'started' of "
-    "the run to try it again"
+    "it ended its process each time it was computed, at last twice alone; remove the folder "
+    "'started' of the run to try it again"
 )
 
 
@@ -99,6 +99,7 @@ def evaluate(
     board, name = progress.board, progress.name
     ordered = in_order((u for u in units if not suspects.is_alone(u)), suspects.attempts)
     suspicious = [u for u in units if suspects.is_alone(u)]
+    suspicious.sort(key=lambda u: len(suspects.blamed.get(u.key, ())))
     queue = Queue(board, f"{name}/units", len(ordered))
     feed = _Feed(ordered, queue, loader, answerer, markers)
     try:
@@ -168,23 +169,21 @@ def _answer_alone(
     markers: Markers,
     progress: Progress,
 ) -> None:
-    """Computes a unit that launches died over: one question at a time, each marked first."""
-    image_kills, killers = suspects.died(unit)
+    """Computes a unit that a launch died over: one question at a time, each marked first."""
+    image_kills, killers = suspects.at_fault(unit)
     if image_kills:
         answerer.run([Loaded(unit, list(unit.samples), error=KILLED)])
+        markers.end([unit])
         return
     markers.alone(unit)
     loaded = loader.load(unit)
-    if loaded.error is not None:
-        answerer.run([loaded])
-    for sample in list(loaded.pending):
-        if sample.sample_id in killers:
-            answerer.run([Loaded(unit, [sample], loaded.digest, error=KILLED)])
-            continue
-        markers.alone(unit, sample.sample_id)
-        answerer.run_alone(loaded, sample)
-        progress.moved()
+    lost = [s for s in loaded.pending if s.sample_id in killers]
+    answerer.run([Loaded(unit, lost, loaded.digest, error=KILLED)])
+    left = [s for s in loaded.pending if s.sample_id not in killers]
+    loaded.pending = sorted(left, key=lambda s: suspects.blame(unit, s))
+    answerer.run_one_by_one(loaded, lambda sample: markers.alone(unit, sample.sample_id))
     markers.end([unit])
+    progress.moved()
 
 
 def storing(file: Appender, progress: Progress) -> Callable[[list[Stored]], None]:

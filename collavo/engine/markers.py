@@ -1,23 +1,24 @@
 """Marks on disk of what is being computed, so that a sample that kills its process is found out.
 
 Before a unit is computed its key is written down, and crossed out when it is finished. A unit that
-two launches began and did not finish is computed alone, question by question, each written down
-first. Where that too kills the process, the last thing written down is at fault.
+a launch began and did not finish is computed alone, question by question, each written down
+first, in a child process (see `alone`). Where the child dies and its parent lives, the last thing
+that it wrote down is to blame; the parent says so. What is blamed `TRIES` times is at fault.
 """
 
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from collavo.engine.plan import Unit
 from collavo.engine.store import STARTED, Appender, launch_of, rows_of_file
+from collavo.records import Sample
 
-SUSPICIOUS = 2
-"""Launches that began a unit and did not finish it, after which it is computed alone."""
+TRIES = 2
+"""Deaths of a child over one question; a single one may have been a kill from outside."""
 
 
 class Markers:
@@ -42,6 +43,10 @@ class Markers:
         """Marks units as finished."""
         self._file.write(json.dumps({"end": u.key}) for u in units)
 
+    def died(self) -> None:
+        """Says for a child that is dead: it died of what it had begun alone."""
+        self._file.write([json.dumps({"died": True})])
+
     def release(self) -> None:
         """Says that the process ended in order: what it had begun is not suspicious."""
         self._file.write([json.dumps({"released": True})])
@@ -56,14 +61,15 @@ class Suspects:
 
     Args:
         attempts: How many launches died over a unit, by its key.
-        culprits: Sample ids ("" for reading the image) that died alone, by the key of the unit.
+        blamed: Sample ids ("" for the unit's image), once for each child that died of them, by the
+            key of the unit.
     """
 
     def __init__(
-        self, attempts: dict[str, int] | None = None, culprits: dict[str, list[str]] | None = None
+        self, attempts: dict[str, int] | None = None, blamed: dict[str, list[str]] | None = None
     ) -> None:
         self.attempts = attempts or {}
-        self.culprits = culprits or {}
+        self.blamed = blamed or {}
 
     @classmethod
     def read(cls, folder: Path, before: int) -> Suspects:
@@ -73,34 +79,45 @@ class Suspects:
             folder: The run folder.
             before: The number of this launch.
         """
-        attempts: Counter[str] = Counter()
-        culprits: dict[str, list[str]] = {}
+        found = cls()
         for file in sorted((folder / STARTED).glob("*.jsonl")):
-            if launch_of(file) >= before:
-                continue
-            rows = list(rows_of_file(file))
-            for row in rows:
-                attempts.pop(row.get("end", ""), None)
-            if not rows or "released" in rows[-1]:
-                continue
-            attempts.update(_unfinished(rows))
-            last = rows[-1]
-            if "alone" in last:
-                culprits.setdefault(last["alone"], []).append(last["sample"])
-        return cls(dict(attempts), culprits)
+            if launch_of(file) < before:
+                found._add(list(rows_of_file(file)))
+        return found
+
+    def _add(self, rows: Sequence[dict[str, Any]]) -> None:
+        for key in {row["end"] for row in rows if "end" in row}:
+            self.attempts.pop(key, None)
+            if not any(self._culprits(key)):
+                self.blamed.pop(key, None)
+        if not rows or "released" in rows[-1]:
+            return
+        for key in _unfinished(rows):
+            self.attempts[key] = self.attempts.get(key, 0) + 1
+        last = next((row for row in reversed(rows) if "died" not in row), {})
+        if "died" in rows[-1] and "alone" in last:
+            self.blamed.setdefault(last["alone"], []).append(last["sample"])
 
     def note(self) -> dict[str, Any]:
         """What the other processes have to know, as JSON holds it."""
-        return {"attempts": self.attempts, "culprits": self.culprits}
+        return {"attempts": self.attempts, "blamed": self.blamed}
 
     def is_alone(self, unit: Unit) -> bool:
         """Says whether a unit has to be computed alone."""
-        return self.attempts.get(unit.key, 0) >= SUSPICIOUS or unit.key in self.culprits
+        return unit.key in self.attempts or unit.key in self.blamed
 
-    def died(self, unit: Unit) -> tuple[bool, set[str]]:
-        """Says whether reading the unit's image killed a process, and which questions did."""
-        names = self.culprits.get(unit.key, [])
-        return "" in names, {n for n in names if n}
+    def blame(self, unit: Unit, sample: Sample) -> int:
+        """Says how many children died of a question."""
+        return self.blamed.get(unit.key, []).count(sample.sample_id)
+
+    def at_fault(self, unit: Unit) -> tuple[bool, set[str]]:
+        """Says whether the unit's image is found to kill processes, and which questions are."""
+        names = set(self._culprits(unit.key))
+        return "" in names, names - {""}
+
+    def _culprits(self, key: str) -> list[str]:
+        names = self.blamed.get(key, [])
+        return [name for name in dict.fromkeys(names) if names.count(name) >= TRIES]
 
 
 def _unfinished(rows: Sequence[dict[str, Any]]) -> set[str]:

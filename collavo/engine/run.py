@@ -19,6 +19,7 @@ from collavo.engine.accelerator import (
     stop_processes,
     terminate_cleanly,
 )
+from collavo.engine.alone import retry_suspects
 from collavo.engine.board import EngineError
 from collavo.engine.display import Display
 from collavo.engine.finish import SUBMISSION, finish, memory_used, timings
@@ -74,6 +75,8 @@ def run_eval(make_cfg: MakeConfig) -> int:
     codes = []
     try:
         with terminate_cleanly():
+            if processes.is_main and not cfg.EVAL.DRY_RUN:
+                retry_suspects(tasks, processes.device)
             for task in tasks:
                 model = models.get(task.cfg)
                 if cfg.EVAL.DRY_RUN:
@@ -114,6 +117,17 @@ def run_task(task: Task, model: Model, processes: Processes, datasets: int = 1) 
         opened.store.lock.release()
 
 
+def run_suspects(task: Task, model: Model, processes: Processes) -> None:
+    """Answers, alone, what earlier launches died over, and nothing else; for `alone`'s child."""
+    opened = open_folder(task, model, processes, 1)
+    watchdog = Watchdog(float(task.cfg.EVAL.TIMEOUT))
+    try:
+        _loop(task, model, processes, opened, opened.store.read(), watchdog, suspects_only=True)
+    finally:
+        watchdog.stop()
+        opened.store.lock.release()
+
+
 def _loop(
     task: Task,
     model: Model,
@@ -121,6 +135,7 @@ def _loop(
     opened: Opened,
     stored: Mapping[str, Stored],
     watchdog: Watchdog,
+    suspects_only: bool = False,
 ) -> Any:
     """Answers this process's share; returns what tells how many samples were stored by all."""
     from collavo.engine.assemble import assemble
@@ -140,8 +155,9 @@ def _loop(
             emit = storing(part, watching)
             work = assemble(task, model, opened.store.folder, done, emit, processes.world)
             try:
+                units = [u for u in work.units if opened.suspects.is_alone(u) or not suspects_only]
                 evaluate(
-                    *(work.units, opened.suspects, work.loader, work.answerer),
+                    *(units, opened.suspects, work.loader, work.answerer),
                     *(markers, watching, work.overlap),
                 )
             finally:

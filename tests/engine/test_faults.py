@@ -61,10 +61,7 @@ def test_a_broken_device_is_no_failure_of_samples(bench, monkeypatch):
     with pytest.raises(RuntimeError, match="CUDA error"):
         bench.run()
     assert not list(bench.save.glob("*/*/results.json"))
-    for _ in range(2):  # it breaks the device again, at last alone
-        with pytest.raises(RuntimeError, match="CUDA error"):
-            bench.run()
-    run = bench.run()
+    run = bench.run()  # it breaks the device of a child process, twice alone
     assert run.code == 3
     assert [f["sample_id"] for f in run.results["failed"]] == ["fake_set:1-1"]
 

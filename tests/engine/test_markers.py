@@ -46,31 +46,56 @@ def test_an_orderly_end_leaves_no_suspicion(launch, tmp_path):
     assert Suspects.read(tmp_path, 2).attempts == {}
 
 
-def test_what_was_alone_when_its_process_died_is_at_fault(launch, tmp_path):
-    for number in (1, 2):
-        launch(number).begin([A])
-    markers = launch(3)
-    markers.alone(A)
-    markers.alone(A, "a1")
-    suspects = Suspects.read(tmp_path, 4)
-    assert suspects.died(A) == (False, {"a1"})
-    markers = launch(4)
-    markers.alone(A)
-    assert Suspects.read(tmp_path, 5).died(A) == (True, {"a1"})
+def test_what_a_child_died_of_twice_is_at_fault(launch, tmp_path):
+    launch(1).begin([A])
+    for number, blamed in ((2, 1), (3, 2)):
+        markers = launch(number)
+        markers.alone(A)
+        markers.alone(A, "a1")
+        markers.died()
+        suspects = Suspects.read(tmp_path, number + 1)
+        assert suspects.is_alone(A)
+        assert suspects.blame(A, A.samples[0]) == blamed
+        assert suspects.blame(A, A.samples[1]) == 0
+        assert suspects.at_fault(A) == (False, {"a1"} if blamed == 2 else set())
+    for number in (4, 5):
+        markers = launch(number)
+        markers.alone(A)
+        markers.died()
+    assert Suspects.read(tmp_path, 6).at_fault(A) == (True, {"a1"})
+    launch(6).end([A])
+    assert Suspects.read(tmp_path, 7).at_fault(A) == (True, {"a1"})  # recorded as failed
 
 
-def test_what_was_alone_and_ended_is_not_at_fault(launch, tmp_path):
-    markers = launch(1)
-    markers.alone(A, "a1")
-    markers.end([A])
-    assert Suspects.read(tmp_path, 2).culprits == {}
+def test_who_is_killed_with_its_parent_blames_nothing(launch, tmp_path):
+    launch(1).begin([A])
+    for number in (2, 3, 4):
+        launch(number).alone(A, "a1")
+    suspects = Suspects.read(tmp_path, 5)
+    assert suspects.at_fault(A) == (False, set()) and suspects.blame(A, A.samples[0]) == 0
+    assert suspects.is_alone(A)
+
+
+def test_what_was_blamed_once_and_then_finished_is_cleared(launch, tmp_path):
+    launch(1).begin([A])
     markers = launch(2)
     markers.alone(A, "a1")
+    markers.died()
+    markers = launch(3)
+    markers.alone(A, "a1")
+    markers.end([A])
+    suspects = Suspects.read(tmp_path, 4)
+    assert not suspects.is_alone(A) and suspects.blamed == {}
+
+
+def test_what_was_alone_and_released_is_not_blamed(launch, tmp_path):
+    markers = launch(1)
+    markers.alone(A, "a1")
     markers.release()
-    assert Suspects.read(tmp_path, 3).culprits == {}
+    assert Suspects.read(tmp_path, 2).blamed == {}
 
 
 def test_what_is_known_goes_to_the_other_processes(launch, tmp_path):
     launch(1).begin([A])
     suspects = Suspects.read(tmp_path, 2)
-    assert Suspects(**suspects.note()).attempts == suspects.attempts
+    assert vars(Suspects(**suspects.note())) == vars(suspects)

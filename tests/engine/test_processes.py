@@ -49,6 +49,20 @@ def workers(launcher: subprocess.Popen) -> list[int]:
     return [int(pid) for pid in children.read_text().split()] if children.exists() else []
 
 
+def child(parent: subprocess.Popen) -> int:
+    """Waits for the process in which a run tries what earlier ones died of."""
+
+    def find() -> list[int]:
+        found = []
+        for pid in workers(parent):
+            words = Path(f"/proc/{pid}/cmdline")
+            if words.exists() and b"collavo.engine.alone" in words.read_bytes():
+                found.append(pid)
+        return found
+
+    return wait_for(find)[0]
+
+
 def is_running(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
@@ -131,16 +145,58 @@ def test_two_runs_in_one_folder_are_refused(bench):
     assert bench.run().code == 0  # the dead owner's lock is free
 
 
-def test_a_sample_that_kills_its_process_is_found_out(bench, monkeypatch):
+def test_a_sample_that_kills_its_process_is_retried_alone_and_recorded(bench):
     codes = []
-    for _ in range(4):
+    for _ in range(3):
         process = bench.start(*bench.words(), FAKE_KILL="thing 3 in image 2")
-        finish(process)
+        output = finish(process)
         codes.append(process.returncode)
-    assert codes == [-9, -9, -9, 3]
+    assert codes == [-9, 3, 3], output
+    asked = Counter(bench.asked())
+    assert asked.pop("Is there a thing 3 in image 2?") == 3  # with others, then twice alone
     results = json.loads((bench.folder() / "results.json").read_text())
     assert [f["sample_id"] for f in results["failed"]] == ["fake_set:2-3"]
     assert "ended its process" in results["failed"][0]["error"]
     assert results["counts"] == {"expected": 30, "answered": 29, "failed": 1}
-    monkeypatch.delenv("FAKE_KILL", raising=False)
     assert bench.run("--allow-failures", "1").code == 0
+
+
+def test_a_child_that_is_killed_from_outside_once_blames_nothing(bench):
+    whole = bench.run()
+    process = bench.start(*bench.words("--fresh"), FAKE_KILL="thing 3 in image 2")
+    finish(process)
+    process = bench.start(*bench.words(), FAKE_SLEEP="0.3")
+    doomed = child(process)
+    before = len(stored(bench))
+    wait_for(lambda: len(stored(bench)) > before)
+    os.kill(doomed, signal.SIGKILL)
+    assert "process of their own" in finish(process)
+    assert process.returncode == 0
+    assert (bench.folder() / "predictions.jsonl").read_bytes() == whole.bytes
+    assert len(stored(bench)) == len(set(stored(bench)))
+
+
+def test_a_parent_that_ends_takes_its_child_along(bench):
+    whole = bench.run()
+    finish(bench.start(*bench.words("--fresh"), FAKE_KILL="thing 3 in image 2"))
+    for number in (signal.SIGKILL, signal.SIGTERM):  # however often, it blames nothing
+        process = bench.start(*bench.words(), FAKE_SLEEP="0.3")
+        its_child = child(process)
+        before = len(stored(bench))
+        wait_for(lambda before=before: len(stored(bench)) > before)
+        process.send_signal(number)
+        finish(process)
+        wait_for(lambda pid=its_child: not is_running(pid), 10)
+    assert bench.run().bytes == whole.bytes
+
+
+def test_a_question_that_hangs_each_time_is_recorded(bench):
+    words = bench.words(EVAL__TIMEOUT=3)
+    codes = []
+    for _ in range(2):
+        process = bench.start(*words, FAKE_HANG="thing 2 in image 0")
+        output = finish(process)
+        codes.append(process.returncode)
+    assert codes == [1, 3], output
+    results = json.loads((bench.folder() / "results.json").read_text())
+    assert [f["sample_id"] for f in results["failed"]] == ["fake_set:0-2"]
