@@ -6,6 +6,7 @@ Source of the layout: Schwenk et al., 2022, arXiv:2206.01718.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from collavo.datasets.miniature.dice import Dice
 from collavo.datasets.miniature.files import write_json
@@ -26,7 +27,7 @@ _LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789"
 def write(root: Path) -> list[tuple[str, Scene]]:
     """Writes `A-OKVQA/aokvqa_v1p0_val.json` and the images of val2017."""
     gallery = Gallery(root / "coco2017" / "val2017", 5)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for drawn in gallery.scenes(IMAGES):
         gallery.put(f"{drawn.seed:012d}.jpg", drawn)
         dice = Dice(drawn.seed)

@@ -19,7 +19,9 @@ READ = "what is written in the image?"
 NUMBER = "what is the number in the image?"
 FORMULA = "Please write out the expression of the formula in the image using LaTeX format."
 
-RECEIPTS = (
+Lines = tuple[tuple[str, str], ...]
+
+RECEIPTS: tuple[tuple[str, Lines], ...] = (
     ("OLD MILL BAKERY", (("Date", "12 May 2021"), ("Bread", "$4.50"), ("Total", "$4.50"))),
     (
         "HARBOR CAFE",
@@ -27,7 +29,7 @@ RECEIPTS = (
     ),
     ("BLUE KITE BOOKS", (("Date", "9 July 2020"), ("Novel", "$15"), ("Total", "$15"))),
 )
-LETTERS = (
+LETTERS: tuple[tuple[str, Lines], ...] = (
     ("INVITATION", (("From", "Ada Vale"), ("To", "Emil Hask"), ("Place", "Elmford"))),
     ("TICKET", (("Train", "IC 418"), ("Seat", "27"), ("To", "Norda"))),
     ("LOAN CARD", (("Name", "Gus Tamm"), ("Book", "Two Kites"), ("Until", "8 March"))),

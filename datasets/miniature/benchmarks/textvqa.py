@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -36,7 +37,9 @@ def write(root: Path) -> list[tuple[str, Scene]]:
     """Writes `TextVQA`: images, answers, OCR tokens and LLaVA's list."""
     folder = root / "TextVQA"
     gallery = Gallery(folder / "train_images", 3)
-    gold, tokens, listed = [], [], []
+    gold: list[dict[str, Any]] = []
+    tokens: list[dict[str, Any]] = []
+    listed: list[dict[str, Any]] = []
     for number, (what, image, words, questions) in enumerate(photos()):
         dice = Dice(number)
         name = "".join(dice.choice("0123456789abcdef") for _ in range(16))
@@ -78,7 +81,7 @@ def photos() -> Iterator[Photo]:
             (*name.split(), *goods.upper().split()),
             signs.shop(name, goods.upper(), color),
         )
-        asked = (
+        asked: tuple[Asked, ...] = (
             _ask("What is the name of this shop?", name, goods),
             _ask("What does this shop sell?", goods, name),
         )

@@ -72,7 +72,7 @@ def line_graph(slope: int, start: int) -> Image.Image:
             write(image, str(-k), place, 10, x=140, room=24)
     draw.line((150, 25, 150, 275), fill=INK, width=2)
     draw.line((25, 150, 275, 150), fill=INK, width=2)
-    ends = [(x, slope * x + start) for x in (-5, 5)]
+    ends: list[tuple[float, float]] = [(x, slope * x + start) for x in (-5, 5)]
     if slope:  # cut at the upper and lower edge
         ends = [(_inside((y - start) / slope), y) for y in (-5, 5)]
         ends = [(x, slope * x + start) for x, _ in ends]
