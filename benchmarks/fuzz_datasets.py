@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 def main(say: Callable[[str], None] = print) -> int:
     """Runs the rounds; 1 where there is a fault."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--count", type=int, default=10_000, help="rounds")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="", help="datasets, between commas; tsv, jsonl, json too")
