@@ -94,7 +94,7 @@ class Suspects:
             return
         for key in _unfinished(rows):
             self.attempts[key] = self.attempts.get(key, 0) + 1
-        last = next((row for row in reversed(rows) if "died" not in row), {})
+        last: dict[str, Any] = next((row for row in reversed(rows) if "died" not in row), {})
         if "died" in rows[-1] and "alone" in last:
             self.blamed.setdefault(last["alone"], []).append(last["sample"])
 

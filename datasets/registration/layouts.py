@@ -111,9 +111,9 @@ def load_layouts(dataset: str, folders: Sequence[str], layouts: Sequence[Layout]
                 fitting.append((layout, found, folder))
                 break
     chosen = [fit for fit in fitting if not _wanted or fit[0].name == _wanted]
-    for layout, error in halves:
+    for layout, half in halves:
         if not chosen and _wanted in ("", layout.name):
-            raise error
+            raise half
     if not chosen:
         raise _missing(dataset, folders, layouts, [fit[0].name for fit in fitting])
     layout, found, folder = chosen[0]
