@@ -179,6 +179,14 @@ _CN = [
     ("MMFuser-13B", 0.638, MMFUSER),
 ]
 
+_RELEASES = {
+    "the release of July 2023, 1,176 questions in their rotations": 4377,
+    "the releases after July 2023, 1,164 questions in their rotations": 4329,
+    "1,164 questions without their rotations": 1164,
+    "1,784 questions without their rotations": 1784,
+}
+"""What other files of the same name hold, by rows."""
+
 for _name, _rows, _figures, _about in (
     ("mmbench", 4377, _EN, "English, dev"),
     ("mmbench_cn", 4329, _CN, "Chinese, dev"),
@@ -194,6 +202,6 @@ for _name, _rows, _figures, _about in (
         answer_type="choice",
         language="cn" if "cn" in _name else "en",
         description=f"MMBench: multiple choice in every rotation of the options; {_about}",
-        expected={"questions": _rows},
+        expected={"questions": _rows, "other_releases": _RELEASES},
         published=published("circular_accuracy", "fraction", _figures),
     )
