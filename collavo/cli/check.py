@@ -172,7 +172,8 @@ def _print(found: Survey) -> None:
         print(f"  note       {note}")
     for problem in found.problems:
         print(f"  PROBLEM    {problem}")
-    print("  all is well" if not found.problems else f"  {len(found.problems)} problems")
+    if not found.problems:
+        print("  all is well")
 
 
 def _counted(about: dict[str, Any]) -> str:

@@ -90,7 +90,7 @@ def test_missing_and_broken_images(capsys: pytest.CaptureFixture[str], root: Pat
     assert [images[0].name in line for line in pope["missing"]] == [True]
     for image, said in zip(images[1:4], ("empty", "damaged or cut off", "is no JPEG"), strict=True):
         assert any(image.name in line and said in line for line in pope["broken"])
-    assert {"1 images are missing", "3 images are broken"} <= set(pope["problems"])
+    assert {"1 image is missing", "3 images are broken"} <= set(pope["problems"])
     code, found = check(capsys, "pope_test", "--quick", root=root)
     assert len(found["datasets"][0]["missing"]) == 1 and len(found["datasets"][0]["broken"]) == 1
 
@@ -149,7 +149,7 @@ def test_what_is_printed(capsys: pytest.CaptureFixture[str], root: Path) -> None
     assert code == 3
     for part in (
         *("questions  360 (its owners publish 9,000)", "sha256 ", "pixels"),
-        *("| Answer the question using a single word", "  missing    ", "PROBLEM    1 images are"),
+        *("| Answer the question using a single word", "  missing    ", "PROBLEM    1 image is"),
     ):
         assert part in out, part
     assert main(["check", "--overrides", "DATASETS.TEST", "mme"]) == 0
