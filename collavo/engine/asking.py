@@ -15,6 +15,7 @@ from collavo.errors import ConfigError
 from collavo.records import Sample
 
 if TYPE_CHECKING:
+    from collavo.engine.feature_cache import FeatureCache
     from collavo.modeling.architectures.base import Architecture, Generation, ImageContext
 
 logger = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ class Asker:
         stats: Where times and tokens are summed.
         reuse: "prefix", "vision" or "none".
         score: Answers by likelihood instead of generating.
+        features: Vision features of earlier runs.
     """
 
     def __init__(
@@ -48,10 +50,12 @@ class Asker:
         stats: Stats,
         reuse: str = "prefix",
         score: Score | None = None,
+        features: FeatureCache | None = None,
     ) -> None:
         self.architecture, self.generation, self.limits = architecture, generation, limits
         self._reuse = reuse if architecture.supports_prefix else "none"
         self._device, self._stats, self._score = device, stats, score
+        self._features = features
         self._learned = False
         self._begin: Callable[[Sample], None] | None = None
 
@@ -97,8 +101,16 @@ class Asker:
         prefixes: list[tuple[int, ...]] = [()] * len(batch.items)
         for row in batch.rows:
             prefixes[row.owner] = row.tokens[: row.prefix]
+        known: dict[str, Any] = {}
+        if self._features is not None:
+            with self._stats.timed("vision"):
+                known["features"] = self._features.levels(
+                    [item.digest for item in batch.items], batch.pixels, self.architecture.look
+                )
         with self._stats.timed("prefill"):
-            contexts = self.architecture.encode(batch.pixels, batch.crayon, prefixes, self._reuse)
+            contexts = self.architecture.encode(
+                batch.pixels, batch.crayon, prefixes, self._reuse, **known
+            )
             if self._device.startswith("cuda"):
                 torch.cuda.synchronize(self._device)
         if not self._learned:

@@ -11,6 +11,7 @@ from collavo.engine.asking import Asker
 from collavo.engine.compute import Answerer
 from collavo.engine.crayons import CrayonMaker, picture_paths
 from collavo.engine.evaluate import DoneFilter
+from collavo.engine.feature_cache import open_features
 from collavo.engine.images import ImageLoader
 from collavo.engine.likelihood import OptionScorer
 from collavo.engine.limits import Limits
@@ -77,7 +78,8 @@ def assemble(
     if cfg.EVAL.SCORING == "likelihood":
         score = OptionScorer(architecture, task.pipeline)
     generation, reuse = generation_of(cfg), cfg.EVAL.REUSE
-    asker = Asker(architecture, generation, device, limits, stats, reuse, score)
+    features = open_features(cfg.VISION.CACHE, model)
+    asker = Asker(architecture, generation, device, limits, stats, reuse, score, features)
     answerer = Answerer(preparer, asker, emit, device, reuse)
     loader = ImageLoader(model.mapper, done, cfg.DATALOADER.NUM_WORKERS)
     ahead = None

@@ -89,12 +89,24 @@ class Architecture(nn.Module, ABC):
     ) -> list[str]:
         """Answers each prompt by itself, nothing shared: row i has image i (uint8 (B, 3, H, W))."""
 
+    def look(self, pixel_values: Tensor) -> list[Tensor]:
+        """Computes what VISION.CACHE keeps: the visual features, which depend on pixels alone.
+
+        Args:
+            pixel_values: uint8 RGB (B, 3, H, W) in [0, 255].
+
+        Returns:
+            Levels of features, each (B, N, C); `encode` takes them as `features`.
+        """
+        raise TypeError(f"{type(self).__name__} keeps no vision features; leave VISION.CACHE empty")
+
     def encode(
         self,
         pixel_values: Tensor,
         crayon: CrayonPrompt | None,
         prefixes: Sequence[Sequence[int]],
         reuse: str = "prefix",
+        features: Sequence[Tensor] | None = None,
     ) -> list[ImageContext]:
         """Computes the prefix state of each image once.
 
@@ -104,6 +116,8 @@ class Architecture(nn.Module, ABC):
             prefixes: For each image the longest common token prefix of its prompts.
             reuse: "prefix" keeps the prefix's keys and values, "vision" only what is computed of
                 the image outside the LLM.
+            features: What `look` gave for the images, where it is known; given only to
+                architectures that have `look`.
         """
         raise TypeError(f"{type(self).__name__} shares no prefix; call generate")
 

@@ -16,7 +16,7 @@ from collavo.modeling.adapters.targets import LLAMA_TARGETS, add_plora, plora_li
 from collavo.modeling.architectures import collavo_answers as answers
 from collavo.modeling.architectures.base import Architecture, Generation, ImageContext
 from collavo.modeling.architectures.collavo_loading import PublishedCheckpoint
-from collavo.modeling.architectures.collavo_sight import Sight
+from collavo.modeling.architectures.collavo_sight import Sight, look, sight_of
 from collavo.modeling.architectures.published import PLORA_RANK, vision_fields
 from collavo.modeling.crayon.embedding import CrayonEmbedding
 from collavo.modeling.llms.internlm2 import InternLM2
@@ -131,31 +131,25 @@ class CoLLaVO(PublishedCheckpoint, Architecture):
             raise CheckpointError(f"{where} has no tokenizer.model; place the published one there")
         return self.tokenizer
 
+    @torch.no_grad()
+    def look(self, pixel_values: Tensor) -> list[Tensor]:
+        return look(self, pixel_values)
+
     def see(
-        self, pixel_values: UInt8[Tensor, "batch 3 height width"], crayon: CrayonPrompt | None
+        self,
+        pixel_values: UInt8[Tensor, "batch 3 height width"],
+        crayon: CrayonPrompt | None,
+        features: Sequence[Tensor] | None = None,
     ) -> Sight:
         """Computes all that depends on the images alone, outside the LLM.
 
         Args:
             pixel_values: RGB in [0, 255].
             crayon: The Crayon Prompt of the batch; without maps (or None) nothing is injected.
+            features: What `look` gave for the images, where it is known.
         """
-        if pixel_values.shape[-2:] != (self.image_size, self.image_size):
-            raise DataError(
-                f"images are {tuple(pixel_values.shape[-2:])} pixels; the model takes "
-                f"{self.image_size} x {self.image_size}"
-            )
-        features = self.vision_encoder(pixel_values.to(self.device))
-        image = self.projector(features.levels)
-        if crayon is None or crayon.semantic is None or crayon.number is None:
-            return Sight(image)
-        if tuple(crayon.semantic.shape) != (len(image), *self.grid):
-            raise DataError(
-                f"the crayon map is {tuple(crayon.semantic.shape)}; "
-                f"{len(image)} images need {(len(image), *self.grid)}"
-            )
-        pairs = self.crayon.pairs(crayon.semantic, crayon.number)
-        return Sight(image, self.crayon_projector.project(self.crayon(pairs)), pairs.index)
+        levels = look(self, pixel_values) if features is None else features
+        return sight_of(self, levels, crayon)
 
     def forward(
         self,
@@ -253,6 +247,7 @@ class CoLLaVO(PublishedCheckpoint, Architecture):
         crayon: CrayonPrompt | None,
         prefixes: Sequence[Sequence[int]],
         reuse: str = "prefix",
+        features: Sequence[Tensor] | None = None,
     ) -> list[ImageContext]:
         """Computes the state of each image once.
 
@@ -262,8 +257,9 @@ class CoLLaVO(PublishedCheckpoint, Architecture):
             prefixes: For each image the longest common token prefix of its prompts.
             reuse: "prefix" keeps the prefix's keys and values; "vision" only what is computed of
                 the image outside the LLM, so that each question has a prefill of its own.
+            features: What `look` gave for the images, where it is known.
         """
-        sight = self.see(pixel_values, crayon)
+        sight = self.see(pixel_values, crayon, features)
         if reuse == "prefix":
             if self.merges_images and not self.training:
                 self.merge_image_weights()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 POSITIONS = f"{VIT}.embeddings.position_embedding.weight"
 
 MERGE_LIMIT = 512 << 20
-"""Bytes that merged image weights may take. In 16 bits none are made: they would round twice."""
+"""Bytes that image weights may take to be merged unasked. In 16 bits they would round twice."""
 
 
 class PublishedCheckpoint:
@@ -78,6 +78,8 @@ class PublishedCheckpoint:
             revision=cfg.MODEL.REVISION,
             image_size=cfg.INPUT.IMAGE_SIZE or None,
             key=key,
+            merge=cfg.LLM.MERGE,
+            files=("config.json", TOKENIZER_FILE),
         )
 
     @classmethod
@@ -93,6 +95,8 @@ class PublishedCheckpoint:
         revision: str = "",
         image_size: int | None = None,
         key: str = "checkpoint",
+        merge: str = "auto",
+        files: Sequence[str] = ("config.json",),
     ) -> Self:
         """Loads a checkpoint in the published format, for inference, with frozen weights.
 
@@ -107,6 +111,9 @@ class PublishedCheckpoint:
             revision: The hub revision.
             image_size: Pixels; other than the checkpoint's it interpolates the positions.
             key: The config key that holds `folder`, for messages.
+            merge: Fold PLoRA into a second weight for image tokens: "on", "off", or "auto", in
+                float32 while that takes no more than `MERGE_LIMIT`.
+            files: What must be there beside the weights.
 
         Raises:
             CheckpointError: The folder is not exactly a checkpoint of the published format.
@@ -117,7 +124,7 @@ class PublishedCheckpoint:
         kind = resolve_dtype(dtype, where) if isinstance(dtype, str) else dtype
         attention = resolve_attention(attn, where, kind)
         place = _quantiser(bits, kind, where)
-        path = resolve_weights(str(folder), revision, key=key)
+        path = resolve_weights(str(folder), revision, files, key)
         source, rank = open_published(path)
         tokenizer = _tokenizer(path, source.config["vocab_size"])
         build = cast("type[CoLLaVO]", cls)
@@ -126,7 +133,7 @@ class PublishedCheckpoint:
         rules = rules_of(model)
         load_weights(model, source, rules, kind, where, base_names(rules), place)
         model.tokenizer, model.source, model.stop = tokenizer, source, stop
-        model.merges_images = bits == 16 and _may_merge(model, kind)
+        model.merges_images = _merges(model, merge, bits, kind)
         model.identity = {
             "bits": bits,
             "dtype": str(kind).removeprefix("torch."),
@@ -183,13 +190,20 @@ def _resized(table: torch.Tensor, grid: tuple[int, int]) -> tuple[torch.Tensor]:
     return (interpolate_positions(table, grid),)
 
 
-def _may_merge(model: CoLLaVO, dtype: torch.dtype) -> bool:
-    """Whether PLoRA is folded into a second weight for image tokens; the model alone decides."""
+def _merges(model: CoLLaVO, merge: str, bits: int, dtype: torch.dtype) -> bool:
+    """Whether PLoRA is folded into a second weight for image tokens; the settings alone decide."""
+    if merge == "on" and bits != 16:
+        raise ConfigError(
+            f"LLM.MERGE on needs plain weights, but LLM.BITS is {bits}: set LLM.BITS 16, or "
+            "LLM.MERGE auto"
+        )
+    if merge != "auto":
+        return merge == "on"
     extra = sum(
         linear.in_features * linear.out_features * dtype.itemsize
         for _, linear in plora_linears(model.llm)
     )
-    return dtype == torch.float32 and extra <= MERGE_LIMIT
+    return bits == 16 and dtype == torch.float32 and extra <= MERGE_LIMIT
 
 
 def _tokenizer(folder: Path, vocab_size: int) -> CoLLaVOTokenizer | None:

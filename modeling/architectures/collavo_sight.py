@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from collavo.errors import DataError
 from collavo.modeling.adapters.injection import CrayonTerm, Injection
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Int
+    from jaxtyping import Float, Int, UInt8
 
+    from collavo.modeling.architectures.collavo import CoLLaVO
     from collavo.modeling.ops.merge_embeds import Layout
+    from collavo.records import CrayonPrompt
 
 
 @dataclass(frozen=True)
@@ -76,3 +79,41 @@ class Sight:
         sizes = torch.tensor([0, *(len(f) for f in features[:-1])]).cumsum(0).tolist()
         moved = [index + start for index, start in zip(indices, sizes, strict=True)]
         return Sight(image, torch.cat(features), torch.cat(moved))
+
+
+def look(
+    model: CoLLaVO, pixel_values: UInt8[Tensor, "batch 3 height width"]
+) -> list[Float[Tensor, "batch patches vision"]]:
+    """Returns the levels of visual features of images, RGB in [0, 255].
+
+    Raises:
+        DataError: They are of another size than the model takes.
+    """
+    if pixel_values.shape[-2:] != (model.image_size, model.image_size):
+        raise DataError(
+            f"images are {tuple(pixel_values.shape[-2:])} pixels; the model takes "
+            f"{model.image_size} x {model.image_size}"
+        )
+    return model.vision_encoder(pixel_values.to(model.device)).levels
+
+
+def sight_of(
+    model: CoLLaVO,
+    levels: Sequence[Float[Tensor, "batch patches vision"]],
+    crayon: CrayonPrompt | None,
+) -> Sight:
+    """Projects visual features and the Crayon Prompt of the same images.
+
+    Raises:
+        DataError: The maps are of another shape than the patches.
+    """
+    image = model.projector(levels)
+    if crayon is None or crayon.semantic is None or crayon.number is None:
+        return Sight(image)
+    if tuple(crayon.semantic.shape) != (len(image), *model.grid):
+        raise DataError(
+            f"the crayon map is {tuple(crayon.semantic.shape)}; "
+            f"{len(image)} images need {(len(image), *model.grid)}"
+        )
+    pairs = model.crayon.pairs(crayon.semantic, crayon.number)
+    return Sight(image, model.crayon_projector.project(model.crayon(pairs)), pairs.index)

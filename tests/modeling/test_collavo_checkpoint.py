@@ -14,7 +14,7 @@ from accelerate import init_empty_weights
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from collavo.errors import CheckpointError, MissingFileError
+from collavo.errors import CheckpointError, ConfigError, MissingFileError
 from collavo.modeling.architectures.collavo import CoLLaVO
 from collavo.modeling.architectures.collavo_loading import rules_of
 from collavo.modeling.architectures.published import DEAD_SEG, published_shapes
@@ -174,6 +174,21 @@ def test_all_that_is_wrong_is_listed(tmp_path: Path) -> None:
     assert "1 misshapen: output.weight is (31, 24), not (30, 24)" in message
 
 
+def test_one_odd_rank_is_named_as_such(tmp_path: Path) -> None:
+    held = tensors()
+    name = "model.layers.0.attention.wqkv.Plora_A.weight"
+    held[name] = held[name][:-1].clone()
+    with pytest.raises(CheckpointError, match=rf"1 misshapen: {re.escape(name)} is \(\d+, 24\)"):
+        load(write(tmp_path, held))
+
+
+def test_a_run_needs_the_tokenizer_and_says_so_before_loading(tmp_path: Path) -> None:
+    folder = write(tmp_path, tensors())
+    cfg = get_cfg(config_overrides={"RESUME_FROM": str(folder)})
+    with pytest.raises(MissingFileError, match="RESUME_FROM: .* lacks tokenizer.model"):
+        CoLLaVO.from_config(cfg)
+
+
 def test_a_plain_llm_is_no_collavo(tmp_path: Path) -> None:
     held = {"model.tok_embeddings.weight": torch.zeros(31, 24)}
     with pytest.raises(CheckpointError, match=r"\d+ missing: .* more"):
@@ -248,6 +263,32 @@ def test_positions_are_interpolated_at_another_image_size(tmp_path: Path) -> Non
     model.save_pretrained(tmp_path / "new")
     new = load_file(tmp_path / "new" / "model.safetensors")
     assert all(same_bytes(held[name], new[name]) for name in held)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "merge", "merges"),
+    [
+        ("fp32", "auto", True),
+        ("fp32", "off", False),
+        ("bf16", "auto", False),
+        ("bf16", "on", True),
+    ],
+)
+def test_image_weights_are_merged_as_asked(
+    tmp_path: Path, dtype: str, merge: str, merges: bool
+) -> None:
+    folder = write(tmp_path, tensors(torch.float32))
+    model = load(folder, dtype=dtype, merge=merge)
+    assert model.merges_images is merges
+    other = load(folder, dtype=dtype, merge="off" if merges else "on")
+    assert other.merges_images is not merges and other.fingerprint() != model.fingerprint()
+
+
+def test_quantised_weights_are_not_merged(tmp_path: Path) -> None:
+    folder = write(tmp_path, tensors(torch.float32))
+    assert not load(folder, bits=4, dtype="fp32").merges_images
+    with pytest.raises(ConfigError, match="LLM.MERGE on needs plain weights, but LLM.BITS is 4"):
+        load(folder, bits=4, merge="on")
 
 
 def test_the_fingerprint_covers_content_and_settings(
