@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import logging
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +13,10 @@ import torch
 from PIL import Image
 
 from collavo.config import get_cfg
+from collavo.datasets.mappers.given import ImageLike, Images, paired
 from collavo.datasets.mappers.image import open_image
 from collavo.datasets.mappers.vqa import ImageMapper
 from collavo.engine.plan import common_prefix
-from collavo.errors import DataError
 from collavo.modeling.architectures.base import Generation
 from collavo.modeling.crayon.draw import draw_crayon
 from collavo.modeling.crayon.prompt import get_mode, make_crayon_prompt
@@ -31,15 +29,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-ImageLike = str | os.PathLike[str] | bytes | Image.Image | np.ndarray | ImageRef
-"""A file, an encoded image, or pixels: uint8 (H, W), (H, W, 1), (H, W, 3) RGB or (H, W, 4) RGBA."""
-
-Images = list[Any] | tuple[Any, ...]
-"""A list of `ImageLike`."""
-
 IMAGES_AT_ONCE = 8
-
-_PNG_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
 
 
 @dataclass(frozen=True)
@@ -160,7 +150,7 @@ class Predictor:
         Raises:
             DataError: An image cannot be opened, or the lists differ in length.
         """
-        asked = _paired(image, question)
+        asked = paired(image, question)
         images = list(dict.fromkeys(ref for ref, _ in asked))
         found: dict[int, Prediction] = {}
         for start in range(0, len(images), IMAGES_AT_ONCE):
@@ -225,63 +215,6 @@ class Predictor:
         suffixes = [row[shared[owner] :] for row, owner in zip(ids, owners, strict=True)]
         contexts = model.encode(pixels, maps, prefixes)
         return model.answer(contexts, suffixes, owners, self.generation)
-
-
-def image_ref(image: ImageLike, name: str = "") -> ImageRef:
-    """Returns where an image lies; pixels are encoded without loss.
-
-    Args:
-        image: A path, encoded bytes, a PIL image, or a uint8 array of pixels.
-        name: What messages call it.
-
-    Raises:
-        DataError: It is none of these.
-    """
-    if isinstance(image, ImageRef):
-        return image
-    if isinstance(image, (str, os.PathLike)):
-        return ImageRef(path=Path(image))
-    if isinstance(image, bytes):
-        return ImageRef(data=image, name=name)
-    if isinstance(image, np.ndarray):
-        channels = image.shape[2] if image.ndim == 3 else 1
-        if image.dtype != np.uint8 or image.ndim not in (2, 3) or channels not in (1, 3, 4):
-            raise DataError(
-                f"an image array is {image.dtype} {image.shape}; it has to be uint8 of shape "
-                "(H, W), (H, W, 1), (H, W, 3) or (H, W, 4), values 0 to 255"
-            )
-        image = Image.fromarray(image[..., 0] if image.ndim == 3 and channels == 1 else image)
-    if isinstance(image, Image.Image):
-        stream = io.BytesIO()
-        if image.mode in _PNG_MODES:
-            image.save(stream, format="PNG", exif=image.getexif(), compress_level=1)
-        else:
-            image.save(stream, format="TIFF", exif=image.getexif())
-        return ImageRef(data=stream.getvalue(), name=name or str(getattr(image, "filename", "")))
-    raise DataError(
-        f"an image is a path, bytes, a PIL image or a uint8 array, not a {type(image).__name__}"
-    )
-
-
-def _paired(image: Any, question: Any) -> list[tuple[ImageRef, str]]:
-    """The questions with their images, one for one."""
-    several = isinstance(image, (list, tuple))
-    questions = None if isinstance(question, str) else list(question)
-    if several:
-        refs = [image_ref(one, f"image {i}") for i, one in enumerate(image)]
-    else:
-        refs = [image_ref(image)] * (1 if questions is None else len(questions))
-    count = len(refs)
-    if questions is not None and len(questions) != count:
-        raise DataError(
-            f"{count} images came with {len(questions)} questions; give as many of the one as of "
-            "the other, or a single one"
-        )
-    texts = [question] * count if questions is None else questions
-    for text in texts:
-        if not isinstance(text, str):
-            raise DataError(f"a question is text, not a {type(text).__name__}")
-    return list(zip(refs, texts, strict=True))
 
 
 def _of_rows(crayon: CrayonPrompt | None, index: torch.Tensor) -> CrayonPrompt | None:

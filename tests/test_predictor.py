@@ -12,9 +12,10 @@ from PIL import Image
 
 import collavo
 from collavo.config import get_cfg
+from collavo.datasets.mappers.given import image_ref
 from collavo.errors import ConfigError, DataError, MissingFileError
 from collavo.modeling.llms.templates import render
-from collavo.predictor import Prediction, Predictor, image_ref
+from collavo.predictor import Prediction, Predictor
 from collavo.records import ImageRef, Segment, Segments
 
 QUICK = {"GENERATION.MAX_NEW_TOKENS": 4, "GENERATION.NUM_BEAMS": 1, "DEVICE": "cpu"}

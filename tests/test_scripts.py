@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,16 @@ def test_run_returns_the_commands_own_exit_code(bare: Path) -> None:
     (call,) = (bare / "calls").read_text().splitlines()
     assert call.endswith("lbk_entry.py eval --overrides DATASETS.TEST pope_test")
     assert "configs/accel/cpu.yaml" in call
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_run_ends_without_the_launchers_traceback(repository: Path, processes: str) -> None:
+    words = ["eval", "--overrides", "DATASETS.TEST", "pope_tset"]
+    python = {"COLLAVO_PYTHON": sys.executable, "N_GPU": "0", "N_PROC": processes}
+    out = bash(repository, "run", *words, **python)
+    assert out.returncode == 2
+    assert "Unknown dataset 'pope_tset'. Did you mean: pope_test?" in out.stderr
+    assert "Traceback" not in out.stderr and "starting it once more" not in out.stderr
 
 
 def test_run_starts_once_more_after_a_death(bare: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import resource
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,12 +62,7 @@ def finish(
         StoreError: The files cannot be written.
     """
     asked = {s.sample_id for s in task.samples}
-    missing = [i for i in asked if i not in stored]
-    if missing:
-        raise IncompleteError(
-            f"{len(missing)} of {len(asked)} samples were neither answered nor failed, so there is "
-            f"no score: {', '.join(sorted(missing)[:5])}. Start the run again to answer them"
-        )
+    _refuse_missing(asked, stored)
     answers = {i: s.answer for i, s in stored.items() if i in asked and s.answer is not None}
     failures = [
         (s.sample_id, stored[s.sample_id].error or "no answer")
@@ -93,18 +88,24 @@ def finish(
     report = Report(
         task.name, counts, flags, evaluation, tables, failures, published, parser, about, intervals
     )
+    lines = (
+        _prediction(task, s, stored[s.sample_id], architecture, evaluation) for s in task.samples
+    )
     try:
-        write_lines(
-            folder / "predictions.jsonl",
-            (
-                _prediction(task, s, stored[s.sample_id], architecture, evaluation)
-                for s in task.samples
-            ),
-        )
+        write_lines(folder / "predictions.jsonl", lines)
         write_report(folder, report)
     except OSError as error:
         raise writing_failed(folder / "results.json", error) from error
     return report
+
+
+def _refuse_missing(asked: Collection[str], stored: Mapping[str, Stored]) -> None:
+    missing = [i for i in asked if i not in stored]
+    if missing:
+        raise IncompleteError(
+            f"{len(missing)} of {len(asked)} samples were neither answered nor failed, so there is "
+            f"no score: {', '.join(sorted(missing)[:5])}. Start the run again to answer them"
+        )
 
 
 def _evaluate(

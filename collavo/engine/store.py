@@ -125,6 +125,10 @@ def writing_failed(path: Path, error: OSError) -> StoreError:
             f"cannot write {path}: {error.strerror}. Choose another folder with SAVE_DIR or make "
             "this one writable"
         )
+    if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG):
+        return StoreError(
+            f"cannot write {path}: {error.strerror}. Choose a folder that can be made with SAVE_DIR"
+        )
     return StoreError(f"cannot write {path}: {error.strerror or error}; {kept}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -18,8 +19,8 @@ from collavo.modeling.checkpoints.rules import TensorRule
 from collavo.modeling.checkpoints.write import TORCH_DTYPES, Outgoing, cut_shards, write_shards
 from collavo.modeling.llms.internlm2 import LLAMA_NAMES, pack_wqkv, unpack_wqkv
 
-RANK_KEY = "model.layers.0.attention.wqkv.Plora_A.weight"
-"""The tensor whose rows tell the PLoRA rank, which config.json does not say."""
+RANK_KEYS = (".Plora_A.weight", ".Plora_seg_A.weight")
+"""Ends of the tensors whose rows tell the PLoRA rank, which config.json does not say."""
 
 _OUTER = {
     "model.tok_embeddings.": "llm.model.embed_tokens.",
@@ -97,8 +98,7 @@ def open_published(folder: str | Path) -> tuple[CheckpointFolder, int]:
     """
     source = CheckpointFolder(folder)
     published_shapes(source.config)
-    key = source.tensors.get(RANK_KEY)
-    rank = key.shape[0] if key is not None else 1
+    rank = _rank(source)
     source.check(published_shapes(source.config, rank))
     unusable = sorted({t.dtype for t in source.tensors.values()} - set(TORCH_DTYPES))
     if unusable:
@@ -107,6 +107,12 @@ def open_published(folder: str | Path) -> tuple[CheckpointFolder, int]:
             f"the published format has one of {', '.join(TORCH_DTYPES)}"
         )
     return source, rank
+
+
+def _rank(source: CheckpointFolder) -> int:
+    """The rank that most of the tensors have: one that is misshapen is then named as such."""
+    rows = [t.shape[0] for n, t in source.tensors.items() if n.endswith(RANK_KEYS) and t.shape]
+    return Counter(rows).most_common(1)[0][0] if rows else 1
 
 
 def export_published(

@@ -67,6 +67,8 @@ def published_shapes(config: Mapping[str, Any], rank: int = PLORA_RANK) -> dict[
         raise CheckpointError(
             f"config.json lacks {error}, which the published format has"
         ) from error
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"config.json holds what is no number: {error}") from error
     shapes |= {"model.norm.weight": (width,), "output.weight": (classes, width)}
     shapes |= vision_shapes(vision)
     channels = int(vision["hidden_size"])

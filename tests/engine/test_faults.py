@@ -156,6 +156,13 @@ def test_a_folder_that_cannot_be_written_is_refused_at_once(bench, monkeypatch, 
     assert "cannot write" in capsys.readouterr().err
 
 
+def test_a_file_where_results_should_go(bench, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert main(bench.words(SAVE_DIR=tmp_path / "file")) == 2
+    error = capsys.readouterr().err
+    assert "Choose a folder that can be made with SAVE_DIR" in error and "is kept" not in error
+
+
 def test_read_only_folder_says_what_to_do(bench, monkeypatch, capsys):
     def refuse(self, *args, **kwargs):
         raise PermissionError(errno.EACCES, "Permission denied")

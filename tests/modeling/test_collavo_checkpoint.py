@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from accelerate import init_empty_weights
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from collavo.config import get_cfg
 from collavo.errors import CheckpointError, ConfigError, MissingFileError
 from collavo.modeling.architectures.collavo import CoLLaVO
 from collavo.modeling.architectures.collavo_loading import rules_of
