@@ -42,7 +42,7 @@ def build(folder: Path, rank: int, seed: int = 0) -> Path:
     tokenizer = train_tokenizer(corpus(CLEAN_NAMES), config["vocab_size"])
     (model / "tokenizer.model").write_bytes(tokenizer)
     tensors = {
-        name: (draw_tensor(name, shape, seed) * _sharpness(name)).to(torch.float16)
+        name: _sharpen(name, draw_tensor(name, shape, seed), config).to(torch.float16)
         for name, shape in published_shapes(config, rank).items()
     }
     save_file(tensors, model / "model.safetensors", metadata={"format": "pt"})
@@ -52,14 +52,21 @@ def build(folder: Path, rank: int, seed: int = 0) -> Path:
     return model
 
 
-def _sharpness(name: str) -> float:
-    """Scales attention up, so that it looks at single tokens and answers differ by question.
+def _sharpen(name: str, tensor: torch.Tensor, config: dict[str, Any]) -> torch.Tensor:
+    """Lets the first layer look at single words, so that answers differ by question.
 
-    Drawn weights of unit gain average over all of the prompt and say the same to every question.
+    Drawn weights of unit gain average over the whole prompt and say the same to every question.
+    Sharp attention in all layers would make answers differ too, but also multiply rounding: the
+    last digit of float32 then moves log-probabilities by 1e-3, and two exact ways part at a tie.
     """
-    if name.endswith("attention.wqkv.Plora_main.weight"):
-        return 3.0
-    return 1.5 if name.endswith("attention.wo.Plora_main.weight") else 1.0
+    if name == "model.layers.0.attention.wqkv.Plora_main.weight":
+        kv_heads = config["num_key_value_heads"]
+        groups = config["num_attention_heads"] // kv_heads
+        packed = tensor.view(kv_heads, groups + 2, -1, tensor.shape[1])
+        packed[:, :-1] *= 6.0  # queries and keys, not values
+    if name == "model.layers.0.attention.wo.Plora_main.weight":
+        tensor *= 4.0
+    return tensor
 
 
 def _write_segmenter(folder: Path, seed: int) -> None:
