@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-import yaml  # type: ignore[import-untyped]
+import yaml
 from fvcore.common.config import CfgNode
 
 from collavo.config.paths import configs_dir

@@ -195,8 +195,8 @@ def _images(
     }
     for what, listed in (("missing", found.missing), ("broken", found.broken)):
         if listed:
-            count = "1 image is" if len(listed) == 1 else f"{len(listed)} images are"
-            found.problems.append(f"{count} {what}")
+            those = "1 image is" if len(listed) == 1 else f"{len(listed)} images are"
+            found.problems.append(f"{those} {what}")
     wanted = expected.get("images")
     if wanted is None or found.about["miniature"] or (quick and not named):
         return
