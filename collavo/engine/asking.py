@@ -75,12 +75,13 @@ class Asker:
             batch: The inputs.
             take: Called with the rows and answers of each decoding batch.
         """
-        shared = batch.pixels is not None and self._reuse == "prefix"
-        if self._score is not None and not shared:
+        if self._score is not None and self._reuse != "prefix":
             raise ConfigError(
-                "EVAL.SCORING likelihood needs a model that shares prefixes, EVAL.REUSE prefix and "
-                "samples with an image; set EVAL.SCORING generate"
+                "EVAL.SCORING likelihood needs a model that shares prefixes and EVAL.REUSE prefix; "
+                "set EVAL.SCORING generate"
             )
+        encodes = batch.pixels is not None or self._score is not None
+        shared = encodes and self._reuse == "prefix"
         rows = batch.rows
         grid = self.architecture.grid
         image_tokens = grid[0] * grid[1] if batch.pixels is not None else 0
@@ -88,7 +89,7 @@ class Asker:
             id(r): self._weight(len(r.suffix) if shared else len(r.tokens) + image_tokens)
             for r in rows
         }
-        if batch.pixels is not None and self._reuse != "none":
+        if encodes and self._reuse != "none":
             contexts = self._encode(batch)
             self._in_batches(rows, weights, lambda part: self._answer(part, contexts), take)
         else:
@@ -97,12 +98,11 @@ class Asker:
             )
 
     def _encode(self, batch: Batch) -> list[ImageContext]:
-        assert batch.pixels is not None, "asked with images only"
         prefixes: list[tuple[int, ...]] = [()] * len(batch.items)
         for row in batch.rows:
             prefixes[row.owner] = row.tokens[: row.prefix]
         known: dict[str, Any] = {}
-        if self._features is not None:
+        if self._features is not None and batch.pixels is not None:
             with self._stats.timed("vision"):
                 known["features"] = self._features.levels(
                     [item.digest for item in batch.items], batch.pixels, self.architecture.look

@@ -70,13 +70,15 @@ def assemble(
         pictures = picture_paths(folder / "pictures", keys)
     crayons = CrayonMaker(model.segmenter, cfg.CRAYON.MODE, segment_cache(cfg, model), pictures)
     stats = Stats()
-    preparer = Preparer(architecture, task.pipeline, crayons, device, stats)
     rows = -(-task.batch_size // world)  # rounded up
     expected = architecture.grid[0] * architecture.grid[1] + PROMPT_TOKENS
     limits = Limits.guess(device, expected, cfg.EVAL.TOKEN_BUDGET, rows)
     score = None
     if cfg.EVAL.SCORING == "likelihood":
         score = OptionScorer(architecture, task.pipeline)
+    preparer = Preparer(
+        architecture, task.pipeline, crayons, device, stats, share_words=score is not None
+    )
     generation, reuse = generation_of(cfg), cfg.EVAL.REUSE
     features = open_features(cfg.VISION.CACHE, model)
     asker = Asker(architecture, generation, device, limits, stats, reuse, score, features)

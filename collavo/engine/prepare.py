@@ -111,6 +111,7 @@ class Preparer:
         crayons: Makes Crayon Prompts.
         device: The torch device string.
         stats: Where times are summed.
+        share_words: Look for what prompts without image have in common, too.
     """
 
     def __init__(
@@ -120,9 +121,11 @@ class Preparer:
         crayons: CrayonMaker,
         device: str,
         stats: Stats,
+        share_words: bool = False,
     ) -> None:
         self._architecture, self._pipeline, self._crayons = architecture, pipeline, crayons
         self._device, self._stats = device, stats
+        self._share_words = share_words
 
     def prepare(self, items: Sequence[Loaded], share: bool = True) -> Batch:
         """Makes the inputs of the open questions of `items`.
@@ -133,7 +136,7 @@ class Preparer:
         """
         if items[0].unit.image is None:
             texts: list[str | None] = [None] * len(items)
-            rows = self._rows(items, texts, False)
+            rows = self._rows(items, texts, share and self._share_words)
             return Batch(items, rows, None, None, texts, [""] * len(items))
         pixels = self._pixels(items)
         with self._stats.timed("segmentation"):

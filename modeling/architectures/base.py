@@ -102,7 +102,7 @@ class Architecture(nn.Module, ABC):
 
     def encode(
         self,
-        pixel_values: Tensor,
+        pixel_values: Tensor | None,
         crayon: CrayonPrompt | None,
         prefixes: Sequence[Sequence[int]],
         reuse: str = "prefix",
@@ -111,7 +111,8 @@ class Architecture(nn.Module, ABC):
         """Computes the prefix state of each image once.
 
         Args:
-            pixel_values: uint8 RGB (B, 3, H, W) in [0, 255].
+            pixel_values: uint8 RGB (B, 3, H, W) in [0, 255]; None for prompts without image, whose
+                options are to be scored.
             crayon: The Crayon Prompt of the batch, or None.
             prefixes: For each image the longest common token prefix of its prompts.
             reuse: "prefix" keeps the prefix's keys and values, "vision" only what is computed of

@@ -243,7 +243,7 @@ class CoLLaVO(PublishedCheckpoint, Architecture):
     @torch.no_grad()
     def encode(
         self,
-        pixel_values: Tensor,
+        pixel_values: Tensor | None,
         crayon: CrayonPrompt | None,
         prefixes: Sequence[Sequence[int]],
         reuse: str = "prefix",
@@ -252,19 +252,19 @@ class CoLLaVO(PublishedCheckpoint, Architecture):
         """Computes the state of each image once.
 
         Args:
-            pixel_values: uint8 RGB (B, 3, H, W) in [0, 255].
+            pixel_values: uint8 RGB (B, 3, H, W) in [0, 255], or None.
             crayon: The Crayon Prompt of the batch, or None.
             prefixes: For each image the longest common token prefix of its prompts.
             reuse: "prefix" keeps the prefix's keys and values; "vision" only what is computed of
                 the image outside the LLM, so that each question has a prefill of its own.
             features: What `look` gave for the images, where it is known.
         """
-        sight = self.see(pixel_values, crayon, features)
+        sight = None if pixel_values is None else self.see(pixel_values, crayon, features)
         if reuse == "prefix":
             if self.merges_images and not self.training:
                 self.merge_image_weights()
             return answers.prefill(self, prefixes, sight)
-        if reuse != "vision":
+        if reuse != "vision" or sight is None:
             raise ValueError(f"reuse is 'prefix' or 'vision', not {reuse!r}")
         return [
             ImageContext(tuple(prefix), part, self.num_tokens, part.nbytes)

@@ -65,3 +65,14 @@ def test_likelihoods_of_yes_and_no(evaluate):
         "--limit", "24", DATASETS__TEST="pope_test", EVAL__SCORING="likelihood", VIS__SAMPLES=0
     )
     assert code == 0 and 0 <= results["likelihood"]["auroc"] <= 1
+
+
+def test_likelihoods_of_choices_with_and_without_image(evaluate):
+    code, results, predictions = evaluate(
+        "--samples", "4,11,116,123,130", DATASETS__TEST="scienceqa_test",
+        EVAL__SCORING="likelihood", VIS__SAMPLES=0,
+    )  # fmt: skip
+    rows = [json.loads(line) for line in predictions.decode().splitlines()]
+    assert code == 0 and results["counts"]["answered"] == len(rows) == 5
+    assert {bool(row["image"]) for row in rows} == {True, False}
+    assert all(row["parsed"] is not None for row in rows)

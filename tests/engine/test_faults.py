@@ -223,6 +223,17 @@ def test_likelihood_picks_the_likelier_answer(bench):
     assert bench.run("--fresh", EVAL__SCORING="likelihood", EVAL__BATCH_SIZE=1).bytes == run.bytes
 
 
+def test_likelihood_scores_questions_without_image_too(bench):
+    words = [
+        {"id": f"t{k}", "image": None, "question": f"Say {k}", "answer": "no"} for k in range(3)
+    ]
+    bench.write_rows(bench.rows() + words)
+    run = bench.run(EVAL__SCORING="likelihood")
+    assert run.code == 0 and run.results["likelihood"]["questions"] == 33
+    alone = bench.run("--fresh", EVAL__SCORING="likelihood", EVAL__BATCH_SIZE=1)
+    assert alone.bytes == run.bytes
+
+
 def test_likelihood_needs_a_shared_prefix(bench, capsys):
     assert bench.run(EVAL__SCORING="likelihood", EVAL__REUSE="none").code == 2
     assert "EVAL.REUSE prefix" in capsys.readouterr().err

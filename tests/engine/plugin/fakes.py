@@ -96,7 +96,12 @@ class FakeModel(Architecture):
         if os.environ.get("FAKE_IMAGES") and len(prefixes) > int(os.environ["FAKE_IMAGES"]):
             raise torch.OutOfMemoryError("too many images")
         return [
-            ImageContext(tuple(p), self._seen(pixel_values, crayon, k), len(p) + 3, 4 * len(p) + 12)
+            ImageContext(
+                tuple(p),
+                "" if pixel_values is None else self._seen(pixel_values, crayon, k),
+                len(p) + 3,
+                4 * len(p) + 12,
+            )
             for k, p in enumerate(prefixes)
         ]
 
@@ -118,7 +123,11 @@ class FakeModel(Architecture):
 
     def score_options(self, contexts, suffixes, owners, options):
         return [
-            [(-float(int(_digest(contexts[o].cache, suffix, ids)[:4], 16)), 0.0) for ids in given]
+            [
+                (-float(int(_digest(contexts[o].cache, prompt, ids)[:4], 16)), 0.0)
+                for prompt in [[*contexts[o].prefix_ids, *suffix]]
+                for ids in given
+            ]
             for o, suffix, given in zip(owners, suffixes, options, strict=True)
         ]
 
