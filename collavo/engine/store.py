@@ -9,6 +9,7 @@ import os
 import shutil
 import socket
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -174,9 +175,14 @@ class RunLock:
                 f"another run is at work in {self.path.parent} ({owner}): wait for it, or give "
                 "this one a folder of its own with EVAL.RUN_DIR"
             ) from error
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-        file.flush()
+        try:
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+            file.flush()
+        except OSError as error:
+            with suppress(OSError):  # which tries to write once more
+                file.close()
+            raise writing_failed(self.path, error) from error
         self._file = file
         RunLock._held.add(key)
 

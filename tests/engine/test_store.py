@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -108,4 +109,20 @@ def test_the_lock_of_a_dead_owner_is_free(tmp_path):
             break
         except ConfigError:
             time.sleep(0.02)
+    lock.release()
+
+
+def test_a_lock_on_a_full_disk_says_so_and_is_not_held(tmp_path, monkeypatch):
+    lock = RunLock(tmp_path / "lock")
+    monkeypatch.setattr("socket.gethostname", lambda: "h" * 100_000)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(StoreError, match=r"cannot write .*lock"):
+            lock.acquire()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    lock.acquire()
     lock.release()
