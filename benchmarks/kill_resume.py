@@ -4,9 +4,10 @@
     python benchmarks/kill_resume.py --rounds 10 --real      # the built-in tiny CoLLaVO on POPE
 
 A round starts a run of one or two processes, sends a signal (SIGKILL to a worker, to the launcher
-or to all; SIGTERM; SIGINT) at a random moment, sometimes does so again, and lets a last launch of
-one or two processes finish. It passes if the scores and predictions.jsonl are byte-equal to an
-unbroken run's, no answer that was on disk was computed again, and all processes were gone in time.
+or to all; SIGTERM to the launcher; SIGINT to its process group, as Ctrl-C does) at a random moment,
+sometimes does so again, and lets a last launch of one or two processes finish. It passes if the
+scores and the sorted predictions.jsonl are byte-equal to an unbroken run's, no answer that was on
+disk was computed again, and all processes were gone in time.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,6 +32,48 @@ ROOT = Path(__file__).resolve().parents[1]
 PLUGIN = ROOT / "tests" / "engine" / "plugin" / "fakes.py"
 GONE_WITHIN = 20.0  # seconds after a kill
 LIMIT = 240.0  # seconds for any launch
+
+KINDS = {
+    "worker": "SIGKILL to one process",
+    "launcher": "SIGKILL to the launcher",
+    "all": "SIGKILL to all",
+    "terminate": "SIGTERM to the launcher",
+    "interrupt": "Ctrl-C (SIGINT to the group)",
+}
+"""Ways to end a launch; without a launcher its only process stands for it."""
+
+
+@dataclass
+class Tally:
+    """What happened in all rounds.
+
+    Args:
+        kills: How often each kind met a launch of so many processes that still ran.
+        over: Launches that had ended by themselves before their moment.
+        kept: Answers that were on disk when the last launch of a round began.
+        made: Answers that last launches computed.
+        again: Answers that were computed although they were on disk.
+    """
+
+    kills: Counter[tuple[str, int]] = field(default_factory=Counter)
+    over: int = 0
+    kept: int = 0
+    made: int = 0
+    again: int = 0
+
+    def table(self) -> str:
+        """The kills as a Markdown table."""
+        rows = ["| ended by | 1 process | 2 processes |", "|---|---|---|"]
+        for kind, about in KINDS.items():
+            rows.append(f"| {about} | {self.kills[kind, 1]} | {self.kills[kind, 2]} |")
+        rows.append(
+            f"\n{self.kills.total()} launches ended so; {self.over} had ended by themselves."
+        )
+        rows.append(
+            f"Last launches took up {self.kept} answers and computed {self.made}; {self.again} "
+            "answers that were on disk were computed again."
+        )
+        return "\n".join(rows)
 
 
 @dataclass
@@ -46,6 +90,7 @@ class Setup:
     real: bool
     samples: int = 60
     env: dict[str, str] = field(default_factory=dict)
+    tally: Tally = field(default_factory=Tally)
 
     def prepare(self) -> None:
         """Writes the dataset of the model that costs nothing."""
@@ -117,16 +162,21 @@ def members(run: Path) -> list[int]:
             state = (folder / "stat").read_text().rsplit(")", 1)[1].split()[0]
         except OSError:
             continue
-        if f"EVAL.RUN_DIR={run}\0".encode() in words and state != "Z":
+        # the second is the process in which a launch tries what an earlier one died of
+        ours = f"EVAL.RUN_DIR={run}\0", f"collavo.engine.alone\0{run}\0"
+        if any(word.encode() in words for word in ours) and state != "Z":
             found.append(int(folder.name))
     return found
 
 
 def strike(process: subprocess.Popen[str], run: Path, how: str, rng: random.Random) -> None:
     """Sends the signal."""
+    if how == "interrupt":
+        os.killpg(process.pid, signal.SIGINT)
+        return
     others = [pid for pid in members(run) if pid != process.pid]
     targets = {"all": [process.pid, *others], "worker": [rng.choice(others or [process.pid])]}
-    signals = {"interrupt": signal.SIGINT, "terminate": signal.SIGTERM}
+    signals = {"terminate": signal.SIGTERM}
     for pid in targets.get(how, [process.pid]):
         try:
             os.kill(pid, signals.get(how, signal.SIGKILL))
@@ -153,6 +203,9 @@ def break_off(
     time.sleep(rng.uniform(0.0, 0.05))
     if process.poll() is None:
         strike(process, run, how, rng)
+        setup.tally.kills[how, processes] += 1
+    else:
+        setup.tally.over += 1
     deadline = time.monotonic() + GONE_WITHIN
     while members(run) and time.monotonic() < deadline:
         process.poll()
@@ -179,7 +232,8 @@ def finish(setup: Setup, run: Path, processes: int) -> tuple[int, str]:
 def outcome(run: Path) -> tuple[bytes, object]:
     """What must be equal: the bytes of the predictions, and the scores."""
     results = json.loads((run / "results.json").read_text(encoding="utf-8"))
-    return (run / "predictions.jsonl").read_bytes(), [results["scores"], results["counts"]]
+    lines = sorted((run / "predictions.jsonl").read_bytes().splitlines(keepends=True))
+    return b"".join(lines), [results["scores"], results["counts"]]
 
 
 def play(setup: Setup, number: int, whole: tuple[bytes, object], normal: float, seed: int) -> str:
@@ -188,7 +242,7 @@ def play(setup: Setup, number: int, whole: tuple[bytes, object], normal: float, 
     run = setup.folder / f"round{number}"
     story = []
     for _ in range(1 if rng.random() < 0.7 else 2):
-        how = rng.choice(["worker", "launcher", "all", "terminate", "interrupt"])
+        how = rng.choice(list(KINDS))
         processes = rng.choice([1, 2])
         story.append(f"{how}/{processes}")
         fault = break_off(setup, run, processes, how, rng, normal)
@@ -202,20 +256,24 @@ def play(setup: Setup, number: int, whole: tuple[bytes, object], normal: float, 
         return f"{told}: exit code {code}: {output[-800:]}"
     if outcome(run) != whole:
         return f"{told}: results differ from the unbroken run's"
-    again = [i for i, count in stored(run).items() if count > 1]
+    final = stored(run)
+    again = [i for i, count in final.items() if count > 1]
+    setup.tally.kept += sum(kept.values())
+    setup.tally.made += sum(final.values()) - sum(kept.values())
+    setup.tally.again += sum(count - 1 for count in final.values() if count > 1)
     if again:
         return f"{told}: computed again: {again[:3]}"
     print(f"round {number}: {told}: equal", flush=True)
     return ""
 
 
-def main() -> int:
+def main(words: Sequence[str] | None = None) -> int:
     """Plays the rounds and prints the report; 0 if all passed."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--real", action="store_true", help="the built-in tiny CoLLaVO on POPE")
-    args = parser.parse_args()
+    args = parser.parse_args(words)
     faults = []
     with tempfile.TemporaryDirectory() as folder:
         setup = Setup(Path(folder), args.real)
@@ -233,6 +291,7 @@ def main() -> int:
             if fault:
                 faults.append(fault)
                 print(f"round {number} FAILED: {fault}", flush=True)
+    print(f"\n{setup.tally.table()}\n")
     print(f"{args.rounds - len(faults)}/{args.rounds} rounds resumed to the same bytes")
     return bool(faults)
 
