@@ -23,22 +23,38 @@ from collavo.config.paths import configs_dir
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def bf16(folder: Path, work: Path, loads: Sequence[str]) -> dict[str, Any]:
-    """Counts answers that bfloat16 changes: shared against one by one, and against float32."""
-    answers: dict[str, dict[str, list[int]]] = {}
+def bf16(folder: Path, work: Path, loads: Sequence[str], alone: int = 10) -> dict[str, Any]:
+    """Counts answers that bfloat16 changes: against float32, and by sharing the prefix.
+
+    Args:
+        folder: The model's folder.
+        work: Where run folders go.
+        loads: Which loads.
+        alone: Questions of each load that are also answered with nothing shared.
+    """
+    texts: dict[str, dict[str, str]] = {}
     for name, overrides in {
         "fp32": (),
         "bf16": ("LLM.DTYPE", "bf16"),
+        "alone": ("LLM.DTYPE", "bf16", "EVAL.REUSE", "none"),
     }.items():
         ours = OursRunner(folder, work / "runs" / name, overrides)
+        texts[name] = {}
         try:
-            answers[name] = {}
             for load in loads:
-                answers[name] |= ours.run(ours.task(load)).answers
+                task = ours.task(load)
+                if name == "alone":
+                    task = ours.task(load, [s.sample_id for s in task.samples[:alone]])
+                texts[name] |= ours.run(task).texts
         finally:
             ours.close()
-    changed = [key for key, row in answers["fp32"].items() if answers["bf16"][key] != row]
-    return {"questions": len(answers["fp32"]), "answers_other_than_float32": len(changed)}
+    shared = texts["bf16"]
+    return {
+        "questions": len(shared),
+        "bf16_answers_other_than_float32": sum(shared[k] != v for k, v in texts["fp32"].items()),
+        "questions_also_answered_alone_in_bf16": len(texts["alone"]),
+        "of_them_other_than_shared": sum(shared[k] != v for k, v in texts["alone"].items()),
+    }
 
 
 def evaluate(

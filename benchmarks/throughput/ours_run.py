@@ -89,7 +89,8 @@ class OursRunner:
         rows = [json.loads(line) for line in lines]
         tokenize = model.architecture.tokenize
         answers = {
-            r["sample_id"]: by_prompt[" ".join(map(str, tokenize(r["prompt"])))] for r in rows
+            r["sample_id"]: by_prompt.get(" ".join(map(str, tokenize(r["prompt"]))), [])
+            for r in rows
         }
         parts: dict[str, float] = dict(meter.seconds)
         parts["segmentation"] = timings["seconds_by_part"].get("segmentation", 0.0)
