@@ -27,9 +27,11 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(
             "parity needs --checkpoint DIR --case FILE, --crayon-case DIR or --tokenizer-case DIR"
         )
-    for given in (args.checkpoint, args.case, args.crayon_case, args.tokenizer_case):
+    for option in ("checkpoint", "case", "crayon_case", "tokenizer_case"):
+        given = getattr(args, option)
         if given and not Path(given).exists():
-            raise MissingFileError(f"parity case {given} is not there (looked from {Path.cwd()})")
+            words = f"--{option.replace('_', '-')} {given}"
+            raise MissingFileError(f"{words} is not there (looked from {Path.cwd()})")
     print(json.dumps(compare(args)))
     return EXIT_OK
 

@@ -145,8 +145,8 @@ def _check_space(folder: Path, nbytes: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < nbytes:
         raise CheckpointError(
-            f"{folder.parent} has {free / 1e9:.1f} GB free, the checkpoint takes "
-            f"{nbytes / 1e9:.1f} GB; nothing was written"
+            f"{folder.parent} has {free / 1e9:.4g} GB free, the checkpoint takes "
+            f"{nbytes / 1e9:.4g} GB; nothing was written"
         )
 
 

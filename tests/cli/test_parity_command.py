@@ -44,8 +44,9 @@ def test_difference_is_seen(
         ([], "parity needs --checkpoint DIR --case FILE, --crayon-case DIR or"),
         (["--checkpoint", "x"], "parity needs --checkpoint and --case together"),
         (["--case", "x"], "parity needs --checkpoint and --case together"),
-        (["--tokenizer-case", "no/such"], "parity case no/such is not there"),
-        (["--checkpoint", ".", "--case", "no/such"], "parity case no/such is not there"),
+        (["--tokenizer-case", "no/such"], "--tokenizer-case no/such is not there"),
+        (["--checkpoint", ".", "--case", "no/such"], "--case no/such is not there"),
+        (["--checkpoint", "no/such", "--case", "."], "--checkpoint no/such is not there"),
     ],
 )
 def test_wrong_words(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
