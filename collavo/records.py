@@ -1,4 +1,4 @@
-"""The records that pass between the parts: samples, segments, crayon prompts and stored answers."""
+"""Records between the parts: samples, conversations, segments, crayon prompts, stored answers."""
 
 from __future__ import annotations
 
@@ -95,6 +95,42 @@ class Sample:
     answers: tuple[str, ...] = ()
     category: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One turn of a conversation to train on.
+
+    Args:
+        role: Who speaks, "user" or "assistant".
+        text: What is said, without image tags.
+    """
+
+    role: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """One conversation about images (or none) to train on.
+
+    Args:
+        sample_id: Unique in its source: `<source>:<the row's own id>`.
+        images: The images, in the order of their tags.
+        turns: User and assistant in turns; the user begins, the assistant ends.
+        kind: Which adapter of Dual QLoRA a step on it trains: "image" (crayon instructions,
+            Image-CIT) or "vl" (visual instructions, VL-CIT).
+        task: The name of its source.
+        crayon_text: Whether the sentence about the objects may stand in the prompt; in crayon
+            instructions it would give the answer away.
+    """
+
+    sample_id: str
+    images: tuple[ImageRef, ...]
+    turns: tuple[Turn, ...]
+    kind: str = "vl"
+    task: str = ""
+    crayon_text: bool = True
 
 
 @dataclass(frozen=True)
