@@ -1,0 +1,1 @@
+"""Conversations to train on: sources, mixes, plans, checks and batches."""

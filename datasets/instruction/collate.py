@@ -1,0 +1,161 @@
+"""Puts encoded conversations into batches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from collavo.errors import DataError
+from collavo.modeling.llms.chat import IGNORE_INDEX
+from collavo.records import CrayonPrompt
+
+if TYPE_CHECKING:
+    from jaxtyping import Int, UInt8
+
+
+@dataclass(frozen=True)
+class Example:
+    """One conversation, encoded, with its images read.
+
+    Args:
+        ids: Token ids; an image is one id.
+        labels: One for each id, IGNORE_INDEX where there is no loss.
+        pixels: uint8 RGB (3, H, W) in [0, 255] of each image, in the order of their ids.
+        crayon_text: The sentence in the prompt, None without.
+        crayon: The Crayon Prompt of its images, maps (I, h, w); None without maps.
+        sample_id: The conversation's id.
+        task: The name of its source.
+        kind: "image" or "vl".
+    """
+
+    ids: Sequence[int]
+    labels: Sequence[int]
+    pixels: tuple[UInt8[Tensor, "3 height width"], ...] = ()
+    crayon_text: str | None = None
+    crayon: CrayonPrompt | None = None
+    sample_id: str = ""
+    task: str = ""
+    kind: str = "vl"
+
+    def __post_init__(self) -> None:
+        if len(self.ids) != len(self.labels):
+            raise DataError(
+                f"{self.sample_id}: {len(self.ids)} ids came with {len(self.labels)} labels"
+            )
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch to train on.
+
+    Args:
+        input_ids: (B, T) int64; an image is one id.
+        attention_mask: (B, T) int64, 0 at padding.
+        labels: (B, T) int64, IGNORE_INDEX at padding and where there is no loss.
+        pixel_values: (I, 3, H, W) uint8 RGB in [0, 255], row by row; None without images.
+        sample_ids: One a row.
+        tasks: The name of each row's source.
+        kind: "image" or "vl" where all rows are of that kind, else "".
+        crayon: The images' maps (I, h, w) and each row's sentence; None without any.
+        num_images: How many of the images are each row's.
+    """
+
+    input_ids: Int[Tensor, "batch tokens"]
+    attention_mask: Int[Tensor, "batch tokens"]
+    labels: Int[Tensor, "batch tokens"]
+    pixel_values: UInt8[Tensor, "images 3 height width"] | None
+    sample_ids: tuple[str, ...]
+    tasks: tuple[str, ...]
+    kind: str
+    crayon: CrayonPrompt | None = None
+    num_images: tuple[int, ...] = ()
+
+    def to(self, device: torch.device | str) -> Batch:
+        """Returns the batch with its tensors on a device."""
+        crayon = self.crayon
+        if crayon is not None and crayon.semantic is not None and crayon.number is not None:
+            crayon = replace(
+                crayon, semantic=crayon.semantic.to(device), number=crayon.number.to(device)
+            )
+        pixels = None if self.pixel_values is None else self.pixel_values.to(device)
+        return replace(
+            self,
+            input_ids=self.input_ids.to(device),
+            attention_mask=self.attention_mask.to(device),
+            labels=self.labels.to(device),
+            pixel_values=pixels,
+            crayon=crayon,
+        )
+
+
+def collate(examples: Sequence[Example], pad_id: int, side: str = "left") -> Batch:
+    """Pads examples to one length and joins their images.
+
+    Args:
+        examples: At least one.
+        pad_id: Stands at padding; its labels are IGNORE_INDEX whatever it is.
+        side: "left" or "right": where padding is added. The model's own padding is on the left.
+
+    Raises:
+        DataError: There is no example; images differ in size; or some images have crayon maps and
+            others none.
+    """
+    if not examples:
+        raise DataError("a batch needs at least one example")
+    size = max(len(example.ids) for example in examples)
+    ids = torch.full((len(examples), size), pad_id, dtype=torch.int64)
+    labels = torch.full((len(examples), size), IGNORE_INDEX, dtype=torch.int64)
+    mask = torch.zeros((len(examples), size), dtype=torch.int64)
+    for row, example in enumerate(examples):
+        count = len(example.ids)
+        place = slice(size - count, size) if side == "left" else slice(0, count)
+        ids[row, place] = torch.tensor(example.ids, dtype=torch.int64)
+        labels[row, place] = torch.tensor(example.labels, dtype=torch.int64)
+        mask[row, place] = 1
+    kinds = {example.kind for example in examples}
+    return Batch(
+        input_ids=ids,
+        attention_mask=mask,
+        labels=labels,
+        pixel_values=_pixels(examples),
+        sample_ids=tuple(example.sample_id for example in examples),
+        tasks=tuple(example.task for example in examples),
+        kind=kinds.pop() if len(kinds) == 1 else "",
+        crayon=_crayon(examples),
+        num_images=tuple(len(example.pixels) for example in examples),
+    )
+
+
+def _pixels(examples: Sequence[Example]) -> UInt8[Tensor, "images 3 height width"] | None:
+    listed = [(image, example) for example in examples for image in example.pixels]
+    for image, example in listed:
+        if image.dtype != torch.uint8 or image.shape != listed[0][0].shape:
+            raise DataError(
+                f"{example.sample_id}: an image is {image.dtype} {tuple(image.shape)}, the first "
+                f"of the batch uint8 {tuple(listed[0][0].shape)}; map all images to one size"
+            )
+    return torch.stack([image for image, _ in listed]) if listed else None
+
+
+def _crayon(examples: Sequence[Example]) -> CrayonPrompt | None:
+    text = [example.crayon_text for example in examples]
+    with_maps = [e for e in examples if e.crayon is not None and e.crayon.semantic is not None]
+    if not with_maps:
+        return CrayonPrompt(None, None, text) if any(t is not None for t in text) else None
+    semantic, number = [], []
+    for example in examples:
+        maps = example.crayon
+        given = 0 if maps is None or maps.semantic is None else len(maps.semantic)
+        if given != len(example.pixels):
+            raise DataError(
+                f"{example.sample_id}: {len(example.pixels)} images came with {given} crayon maps, "
+                f"and {with_maps[0].sample_id} of the batch has maps; give every image its map"
+            )
+        if given and maps is not None and maps.semantic is not None and maps.number is not None:
+            semantic.append(maps.semantic)
+            number.append(maps.number)
+    return CrayonPrompt(torch.cat(semantic), torch.cat(number), text)

@@ -1,0 +1,295 @@
+"""Chat templates of training: a conversation becomes token ids, and labels on what is learnt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from collavo.errors import ConfigError, DataError
+from collavo.modeling.llms.templates import IMAGE_TOKEN, TEMPLATES
+from collavo.records import Turn
+
+IGNORE_INDEX = -100
+"""Label of tokens without a loss."""
+
+IMAGES, USER, ANSWER = "{images}", "{user}", "{answer}"
+"""Stand in a span's text for the image tags, a user's turn and an answer."""
+
+ROLES = ("user", "assistant")
+
+
+class ChatTokenizer(Protocol):
+    """What a tokenizer has to offer: special tokens in the text become their ids."""
+
+    @property
+    def image_token_id(self) -> int:
+        """The id of `<image>`, which stands for a whole image."""
+        ...
+
+    def encode(self, text: str, add_bos: bool = True) -> list[int]:
+        """Returns the ids of `text`, after the id that begins a sequence if wanted."""
+        ...
+
+
+@dataclass(frozen=True)
+class Span:
+    """A stretch of a conversation's text.
+
+    Args:
+        text: With `{images}`, `{user}`, `{answer}` where these go.
+        learnt: Whether its tokens have a loss.
+    """
+
+    text: str
+    learnt: bool = False
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A conversation as the model sees it.
+
+    Args:
+        ids: Token ids; an image is one id, which the model expands.
+        labels: The ids again where there is a loss, else IGNORE_INDEX. Not shifted.
+    """
+
+    ids: list[int]
+    labels: list[int]
+
+    @property
+    def num_labels(self) -> int:
+        """How many tokens have a loss."""
+        return sum(label != IGNORE_INDEX for label in self.labels)
+
+
+@dataclass(frozen=True)
+class ChatTemplate:
+    """What stands around the turns of a conversation, and which of it is learnt.
+
+    Args:
+        first: From the start to where the first answer begins.
+        later: From the end of an answer to where the next begins.
+        answer: The answer and what ends it.
+        image: What stands for each image, `{n}` being its number from 1.
+        bos: Whether the id that begins a sequence comes first.
+        takes_crayon_text: Whether the sentence about the objects has a place.
+        slot: Whether the text of a conversation without images is cut into tokens as if it had
+            one, whose id is then taken out, as evaluation does.
+    """
+
+    first: tuple[Span, ...]
+    later: tuple[Span, ...]
+    answer: tuple[Span, ...]
+    image: str = IMAGE_TOKEN
+    bos: bool = True
+    takes_crayon_text: bool = True
+    slot: bool = False
+
+    def spans(
+        self, turns: Sequence[Turn], crayon_text: str | None = None, num_images: int = 1
+    ) -> list[Span]:
+        """Returns the text of a conversation, cut where tokens begin or cease to be learnt.
+
+        All images stand before the first turn (or where the template has them), in order.
+
+        Args:
+            turns: User and assistant in turns; the user begins, the assistant ends.
+            crayon_text: The sentence about the objects, or None to leave it out.
+            num_images: How many images the conversation is about.
+
+        Raises:
+            DataError: The turns are not in that order, or a text holds the image tag.
+            ConfigError: There is a crayon text, and the template has no place for it.
+        """
+        check_turns(turns)
+        if crayon_text is not None and not self.takes_crayon_text:
+            raise ConfigError(
+                "this template has no place for the text of the Crayon Prompt; train with a "
+                "CRAYON.MODE without text (map_only, none) or with another TRAIN.TEMPLATE"
+            )
+        if crayon_text is not None and IMAGE_TOKEN in crayon_text:
+            raise DataError(f"the crayon text {crayon_text[:80]!r} holds {IMAGE_TOKEN!r}")
+        tags = "".join(
+            self.image.replace("{n}", str(n + 1))
+            for n in range(max(num_images, 1) if self.slot else num_images)
+        )
+        spans: list[Span] = []
+        for number, turn in enumerate(turns):
+            text = turn.text
+            if turn.role == "user":
+                shape = self.later if number else self.first
+                if number == 0 and crayon_text is not None:
+                    text = f"{crayon_text} {text}"
+                spans += [_filled(span, USER, text, tags) for span in shape]
+            else:
+                spans += [_filled(span, ANSWER, text, tags) for span in self.answer]
+        return [span for span in spans if span.text]
+
+
+def _filled(span: Span, place: str, text: str, tags: str) -> Span:
+    """Puts the tags and one turn's text into a span; a text may hold "{images}" itself."""
+    before, found, after = span.text.partition(place)
+    before, after = before.replace(IMAGES, tags), after.replace(IMAGES, tags)
+    return Span(before + (text if found else "") + after, span.learnt)
+
+
+_EVAL = TEMPLATES["eval"]
+_COLLAVO_AFTER = f"{USER}{_EVAL.after}"
+
+CHAT_TEMPLATES: Mapping[str, ChatTemplate] = {
+    # CoLLaVO's evaluation prompt; further turns and the end of an answer as InternLM-XComposer2.
+    "collavo": ChatTemplate(
+        first=(Span(_EVAL.before.replace(IMAGE_TOKEN, IMAGES) + _COLLAVO_AFTER),),
+        later=(Span(f"\n[UNUSED_TOKEN_146]user\n{_COLLAVO_AFTER}"),),
+        answer=(Span(f"{ANSWER}{_EVAL.turn_end}", learnt=True),),
+        slot=True,
+    ),
+    # LLaVA's stage 1: the image and its caption; the question is left out.
+    "plain": ChatTemplate(
+        first=(Span(IMAGES),),
+        later=(),
+        answer=(Span(f"{ANSWER}\n", learnt=True),),
+        takes_crayon_text=False,
+    ),
+    # Vicuna v1 as in LLaVA-1.5.
+    "v1": ChatTemplate(
+        first=(
+            Span(
+                "A chat between a curious user and an artificial intelligence assistant. The "
+                "assistant gives helpful, detailed, and polite answers to the user's questions. "
+                f"USER: {IMAGES}{USER} ASSISTANT:"
+            ),
+        ),
+        later=(Span(f"USER: {USER} ASSISTANT:"),),
+        answer=(Span(f" {ANSWER}</s>", learnt=True),),
+        image=f"{IMAGE_TOKEN}\n",
+    ),
+    # ChatML as CodeFuse-VLM and Qwen-VL train it: the marks of every turn are learnt, too.
+    "qwen": ChatTemplate(
+        first=(
+            Span("<|im_start|>", learnt=True),
+            Span("system\nYou are a helpful assistant."),
+            Span("<|im_end|>\n<|im_start|>", learnt=True),
+            Span(f"user\n{IMAGES}{USER}"),
+            Span("<|im_end|>\n<|im_start|>", learnt=True),
+            Span("assistant\n"),
+        ),
+        later=(
+            Span("<|im_start|>", learnt=True),
+            Span(f"user\n{USER}"),
+            Span("<|im_end|>\n<|im_start|>", learnt=True),
+            Span("assistant\n"),
+        ),
+        answer=(Span(f"{ANSWER}<|im_end|>\n", learnt=True),),
+        image=f"Picture {{n}}:<img>{IMAGE_TOKEN}</img>\n",
+        bos=False,
+    ),
+}
+"""Source: haotian-liu/LLaVA commit c121f04 (`conv_llava_plain`, `conv_vicuna_v1`),
+codefuse-ai/CodeFuse-MFT-VLM commit 46e9a3c, and `templates.py` for CoLLaVO."""
+
+
+def get_chat_template(name: str) -> ChatTemplate:
+    """Returns the template called `name`.
+
+    Raises:
+        ConfigError: There is none of that name.
+    """
+    if name not in CHAT_TEMPLATES:
+        allowed = ", ".join(CHAT_TEMPLATES)
+        raise ConfigError(f"TRAIN.TEMPLATE is {name!r}; it may be one of {allowed}")
+    return CHAT_TEMPLATES[name]
+
+
+def check_turns(turns: Sequence[Turn]) -> None:
+    """Checks that user and assistant take turns and no text holds the image tag.
+
+    Raises:
+        DataError: They do not, or one does.
+    """
+    if not turns or len(turns) % 2:
+        raise DataError(
+            f"a conversation has {len(turns)} turns; it needs a user's turn and an answer, or "
+            "several such pairs"
+        )
+    for number, turn in enumerate(turns):
+        if turn.role != ROLES[number % 2]:
+            raise DataError(
+                f"turn {number + 1} is from {turn.role!r} and should be from {ROLES[number % 2]!r}"
+            )
+        if IMAGE_TOKEN in turn.text:
+            raise DataError(
+                f"turn {number + 1}, {turn.text[:80]!r}, holds {IMAGE_TOKEN!r}, which the template "
+                "places itself; remove it from the text"
+            )
+
+
+def encode(
+    template: ChatTemplate | str,
+    turns: Sequence[Turn],
+    crayon_text: str | None,
+    num_images: int,
+    tokenizer: ChatTokenizer,
+) -> Encoded:
+    """Turns a conversation into ids and labels.
+
+    The ids of the prompt, up to the first answer, are those of the whole prompt's text, as at
+    evaluation: a text cut into tokens in two halves has other ones. Where the tokens of a longer
+    text do not begin with those of the shorter one, what follows is encoded by itself.
+
+    Args:
+        template: The template or its name.
+        turns: User and assistant in turns.
+        crayon_text: The sentence about the objects, or None.
+        num_images: How many images the conversation is about; each becomes one id.
+        tokenizer: Its ids.
+
+    Raises:
+        DataError: The turns are out of order, a text holds the image tag, or the images' ids are
+            not as many as the images.
+        ConfigError: There is no such template, or it has no place for a crayon text.
+    """
+    if isinstance(template, str):
+        template = get_chat_template(template)
+    ids, labels = _encode_spans(
+        template.spans(turns, crayon_text, num_images), template.bos, tokenizer
+    )
+    image = tokenizer.image_token_id
+    if template.slot and num_images == 0:
+        kept = [i for i, token in enumerate(ids) if token != image]
+        ids, labels = [ids[i] for i in kept], [labels[i] for i in kept]
+    if ids.count(image) != num_images:
+        raise DataError(
+            f"{num_images} images came to {ids.count(image)} image ids; the tokenizer has to know "
+            f"{IMAGE_TOKEN!r} as one id ({image})"
+        )
+    return Encoded(ids, labels)
+
+
+def _encode_spans(
+    spans: Sequence[Span], bos: bool, tokenizer: ChatTokenizer
+) -> tuple[list[int], list[int]]:
+    """Encodes the spans as one text, and finds the token that each of them ends with."""
+    text = "".join(span.text for span in spans)
+    ids: list[int] = []
+    labels: list[int] = []
+    cut = end = 0  # characters: where `rest` begins, and where the span at hand ends
+    rest, known = tokenizer.encode(text, add_bos=bos), 0  # known: tokens of `rest` with labels
+    for span in spans:
+        begin, end = end, end + len(span.text)
+        upto = tokenizer.encode(text[cut:end], add_bos=bos and cut == 0)
+        if upto[:known] != rest[:known]:
+            # The text up to here changes tokens before this span: the span is begun anew.
+            ids += rest[:known]
+            cut, known = begin, 0
+            rest = tokenizer.encode(text[begin:], add_bos=False)
+            upto = tokenizer.encode(text[begin:end], add_bos=False)
+        new = upto[known:]
+        labels += new if span.learnt else [IGNORE_INDEX] * len(new)
+        known = len(upto)
+        if rest[:known] != upto:
+            ids += upto
+            cut, known = end, 0
+            rest = tokenizer.encode(text[end:], add_bos=False)
+    return ids + rest, labels

@@ -1,0 +1,95 @@
+"""Batches: padding, labels at padding, images in the order of their ids, crayon maps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from collavo.datasets.instruction.collate import Example, collate
+from collavo.errors import DataError
+from collavo.records import CrayonPrompt
+
+
+def image(value: int, side: int = 4) -> torch.Tensor:
+    return torch.full((3, side, side), value, dtype=torch.uint8)
+
+
+def maps(*values: int) -> CrayonPrompt:
+    grid = torch.stack([torch.full((2, 2), value) for value in values])
+    return CrayonPrompt(grid, grid + 100, ["", *[""] * (len(values) - 1)])
+
+
+def example(ids: list[int], **fields: Any) -> Example:
+    return Example(ids, [-100, *ids[1:]], sample_id=f"s:{ids[0]}", task="t", **fields)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_rows_are_padded_and_pads_have_no_label(side: str) -> None:
+    batch = collate([example([5, 6, 2]), example([7, 2])], pad_id=2, side=side)
+    pad, ignored, off = [2], [-100], [0]
+    left = side == "left"
+    assert batch.input_ids.tolist() == [[5, 6, 2], pad + [7, 2] if left else [7, 2] + pad]
+    second = [-100, 2]
+    assert batch.labels.tolist() == [
+        [-100, 6, 2],
+        ignored + second if left else second + ignored,
+    ]
+    assert batch.attention_mask.tolist() == [[1, 1, 1], off + [1, 1] if left else [1, 1] + off]
+    assert batch.input_ids.dtype == batch.labels.dtype == torch.int64
+    assert batch.sample_ids == ("s:5", "s:7") and batch.tasks == ("t", "t") and batch.kind == "vl"
+    assert batch.pixel_values is None and batch.crayon is None
+
+
+def test_images_and_maps_follow_the_rows() -> None:
+    batch = collate(
+        [
+            example([1], pixels=(image(1), image(2)), crayon=maps(1, 2), crayon_text="two"),
+            example([2], kind="image"),
+            example([3], pixels=(image(3),), crayon=maps(3)),
+        ],
+        pad_id=0,
+    )
+    assert batch.pixel_values is not None and batch.pixel_values.dtype == torch.uint8
+    assert batch.pixel_values[:, 0, 0, 0].tolist() == [1, 2, 3]
+    assert batch.num_images == (2, 0, 1) and batch.kind == ""
+    crayon = batch.crayon
+    assert crayon is not None and crayon.semantic is not None and crayon.number is not None
+    assert crayon.semantic[:, 0, 0].tolist() == [1, 2, 3]
+    assert crayon.number[:, 0, 0].tolist() == [101, 102, 103]
+    assert crayon.text == ["two", None, None]
+    moved = batch.to("meta")
+    assert moved.crayon is not None and moved.crayon.semantic is not None
+    assert moved.pixel_values is not None
+    devices = {x.device.type for x in (moved.labels, moved.pixel_values, moved.crayon.semantic)}
+    assert devices == {"meta"}
+
+
+def test_a_text_without_maps_is_kept() -> None:
+    batch = collate([example([1], pixels=(image(1),), crayon_text="one")], pad_id=0)
+    assert batch.crayon == CrayonPrompt(None, None, ["one"])
+
+
+@pytest.mark.parametrize(
+    ("examples", "message"),
+    [
+        (lambda: [], "at least one example"),
+        (lambda: [Example([1, 2], [1])], "2 ids came with 1 labels"),
+        (
+            lambda: [example([1], pixels=(image(1),)), example([2], pixels=(image(1, 8),))],
+            r"s:2: an image is torch.uint8 \(3, 8, 8\).*map all images to one size",
+        ),
+        (lambda: [example([1], pixels=(image(1).float(),))], "s:1: an image is torch.float32"),
+        (
+            lambda: [
+                example([1], pixels=(image(1),), crayon=maps(1)),
+                example([2], pixels=(image(2),)),
+            ],
+            "s:2: 1 images came with 0 crayon maps, and s:1 of the batch has maps",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused(examples: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        collate(examples(), pad_id=0)
