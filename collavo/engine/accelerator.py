@@ -80,18 +80,31 @@ def start_processes(device: str = "auto", seed: int = 0, timeout: float = 600.0)
         )
     limits = InitProcessGroupKwargs(timeout=timedelta(seconds=timeout))
     accelerator = Accelerator(cpu=device == "cpu" or not has_cuda, kwargs_handlers=[limits])
-    world = int(os.environ.get("WORLD_SIZE", "1"))
-    if world != accelerator.num_processes:
-        raise ConfigError(
-            f"the launcher started {world} processes, but Accelerate sees "
-            f"{accelerator.num_processes}: each would believe that it is alone. On a machine "
-            "without GPU launch with --config_file configs/accel/multi_cpu.yaml"
-        )
-    _set_threads(from_launcher)
+    world = check_world(accelerator.num_processes)
+    set_threads(from_launcher)
     set_seed(seed)
     rank = accelerator.process_index
-    board = _shared_board(rank, world, timeout) if world > 1 else LocalBoard()
+    board = shared_board(rank, world, timeout) if world > 1 else LocalBoard()
     return Processes(rank, world, str(accelerator.device), board, from_launcher)
+
+
+def check_world(seen: int) -> int:
+    """Returns how many processes the launcher started.
+
+    Args:
+        seen: How many Accelerate believes there are.
+
+    Raises:
+        ConfigError: These are not as many.
+    """
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world != seen:
+        raise ConfigError(
+            f"the launcher started {world} processes, but Accelerate sees {seen}: each would "
+            "believe that it is alone. On a machine without GPU launch with --config_file "
+            "configs/accel/multi_cpu.yaml"
+        )
+    return world
 
 
 def stop_processes(processes: Processes) -> None:
@@ -103,7 +116,12 @@ def stop_processes(processes: Processes) -> None:
             dist.destroy_process_group()
 
 
-def _shared_board(rank: int, world: int, timeout: float) -> Board:
+def shared_board(rank: int, world: int, timeout: float) -> Board:
+    """Returns the board on the store that the launcher's rendezvous has brought up.
+
+    Raises:
+        ConfigError: There is no process group.
+    """
     import torch.distributed as dist
 
     if not dist.is_initialized():
@@ -113,7 +131,7 @@ def _shared_board(rank: int, world: int, timeout: float) -> Board:
     return StoreBoard(store, rank, world, timeout)
 
 
-def _set_threads(from_launcher: bool) -> None:
+def set_threads(from_launcher: bool) -> None:
     """Gives each process its share of the cores; the launcher had set OMP_NUM_THREADS=1."""
     import torch
 

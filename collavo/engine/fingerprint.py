@@ -127,8 +127,13 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
     return found
 
 
-def check_folder(folder: Path, items: Mapping[str, Any]) -> None:
+def check_folder(folder: Path, items: Mapping[str, Any], key: str = "EVAL.RUN_DIR") -> None:
     """Refuses a folder that holds a run of another fingerprint.
+
+    Args:
+        folder: The run folder.
+        items: What the run now is.
+        key: The configuration key that names such a folder, for the message.
 
     Raises:
         ConfigError: It does; the message names what differs.
@@ -144,7 +149,7 @@ def check_folder(folder: Path, items: Mapping[str, Any]) -> None:
     if old != now:
         raise ConfigError(
             f"{folder} holds a run of another configuration: {'; '.join(differences(old, now))}. "
-            "Choose another EVAL.RUN_DIR, or start anew there with --fresh"
+            f"Choose another {key}, or start anew there with --fresh"
         )
 
 

@@ -140,12 +140,13 @@ class RunLock:
 
     Args:
         path: The lock file, which also says who holds it.
+        key: The configuration key that names such a folder, for messages.
     """
 
     _held: set[Path] = set()
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, key: str = "EVAL.RUN_DIR") -> None:
+        self.path, self.key = path, key
         self._file: Any = None
 
     def acquire(self) -> None:
@@ -173,7 +174,7 @@ class RunLock:
                 raise writing_failed(self.path, error) from error
             raise ConfigError(
                 f"another run is at work in {self.path.parent} ({owner}): wait for it, or give "
-                "this one a folder of its own with EVAL.RUN_DIR"
+                f"this one a folder of its own with {self.key}"
             ) from error
         try:
             file.truncate(0)

@@ -40,6 +40,12 @@ LLAMA_TARGETS = (
 Source: CoLLaVO commit fb419fa, modeling_internlm2.py.
 """
 
+PLORA_ROLES = {
+    "crayon_branch": ("llm.*.down.crayon.*", "llm.*.crayon_up.*"),
+    "plora": ("llm.*.down.image.*", "llm.*.up.weight"),
+}
+"""Parameters that a stage may train under a name of their own: patterns with `*`."""
+
 _SHARING = ({"q_proj", "k_proj", "v_proj"}, {"query", "key", "value"}, {"wq", "wk", "wv"})
 _NO_CRAYON = {"down_proj", "w2", "fc2", "dense_4h_to_h"}
 

@@ -12,7 +12,12 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from collavo.errors import CheckpointError, DataError
 from collavo.modeling.adapters.injection import Injection, InjectionState
-from collavo.modeling.adapters.targets import LLAMA_TARGETS, add_plora, plora_linears
+from collavo.modeling.adapters.targets import (
+    LLAMA_TARGETS,
+    PLORA_ROLES,
+    add_plora,
+    plora_linears,
+)
 from collavo.modeling.architectures import collavo_answers as answers
 from collavo.modeling.architectures.base import Architecture, Generation, ImageContext
 from collavo.modeling.architectures.collavo_loading import PublishedCheckpoint
@@ -51,6 +56,8 @@ class CoLLaVO(PublishedCheckpoint, Architecture):
 
     supports_prefix = True
     uses_crayon = True
+    max_images = 1
+    roles = PLORA_ROLES
 
     def __init__(
         self,
@@ -148,8 +155,7 @@ class CoLLaVO(PublishedCheckpoint, Architecture):
             crayon: The Crayon Prompt of the batch; without maps (or None) nothing is injected.
             features: What `look` gave for the images, where it is known.
         """
-        levels = look(self, pixel_values) if features is None else features
-        return sight_of(self, levels, crayon)
+        return sight_of(self, features or look(self, pixel_values), crayon)
 
     def forward(
         self,
@@ -159,6 +165,7 @@ class CoLLaVO(PublishedCheckpoint, Architecture):
         attention_mask: Int[Tensor, "batch text"] | None = None,
         labels: Int[Tensor, "batch text"] | None = None,
         logits_to_keep: int | None = 0,
+        reduction: str = "mean",
     ) -> CausalLMOutputWithPast:
         """Runs the model on whole sequences.
 
@@ -170,9 +177,11 @@ class CoLLaVO(PublishedCheckpoint, Architecture):
             labels: -100 where no loss is wanted. The mean cross entropy is over the others.
             logits_to_keep: Logits of this many last positions, 0 for all, None for no logits: then
                 the loss is computed on labelled positions only, in far less memory.
+            reduction: "mean", or "none" for the loss of each labelled token.
 
         Returns:
-            `logits` (B, length, V) over the expanded sequence, and `loss`.
+            `logits` (B, length, V) over the expanded sequence, and `loss`: the mean, or (M,) row
+            by row. The first token of a row is predicted by none and has no loss.
         """
         layout = lay_out(
             input_ids.tolist(),
@@ -195,16 +204,17 @@ class CoLLaVO(PublishedCheckpoint, Architecture):
         if logits_to_keep is not None:
             kept = hidden[:, -logits_to_keep:] if logits_to_keep else hidden
             logits = self.llm.lm_head(kept)
-        loss = None if layout.labels is None else self._loss(hidden, layout.labels)
+        loss = None if layout.labels is None else self._loss(hidden, layout.labels, reduction)
         return CausalLMOutputWithPast(loss=loss, logits=logits)
 
-    def _loss(self, hidden: Tensor, labels: Tensor) -> Tensor:
-        """Mean cross entropy of the next token, computed where there is a label."""
+    def _loss(self, hidden: Tensor, labels: Tensor, reduction: str) -> Tensor:
+        """Cross entropy of the next token, computed where there is a label."""
         targets = labels[:, 1:].flatten()
         chosen = (targets != IGNORE_INDEX).nonzero().squeeze(1)
         states = hidden[:, :-1].flatten(0, 1).index_select(0, chosen)
         logits = self.llm.lm_head(states)
-        return F.cross_entropy(logits.float(), targets.index_select(0, chosen))
+        chosen_targets = targets.index_select(0, chosen)
+        return F.cross_entropy(logits.float(), chosen_targets, reduction=reduction)
 
     def embed(
         self, layout: Layout, sight: Sight | None

@@ -1,0 +1,132 @@
+"""Starts Accelerate for training, and makes sure that it does what the launcher was asked for."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from collavo.engine.accelerator import check_world, end_with_parent, launched, set_threads
+from collavo.errors import ConfigError
+
+ASKED = {"ACCELERATE_USE_DEEPSPEED": "DEEPSPEED", "ACCELERATE_USE_FSDP": "FSDP"}
+"""Variables of `accelerate launch`, with the distributed type that they ask for."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Accelerate, ready to prepare a model.
+
+    Args:
+        accelerator: Its `Accelerator`.
+        device: The torch device string.
+        parts: Micro-batches that a step accumulates.
+    """
+
+    accelerator: Any
+    device: str
+    parts: int
+
+    @property
+    def rank(self) -> int:
+        """This process."""
+        return self.accelerator.process_index
+
+    @property
+    def world(self) -> int:
+        """Processes."""
+        return self.accelerator.num_processes
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process prints and writes."""
+        return self.accelerator.is_main_process
+
+    @property
+    def kind(self) -> str:
+        """What distributes the model: NO, MULTI_GPU, MULTI_CPU, DEEPSPEED or FSDP."""
+        return self.accelerator.distributed_type.value
+
+    @property
+    def is_sharded(self) -> bool:
+        """Whether a process holds only a part of the optimiser's state or of the weights."""
+        return self.kind in ("DEEPSPEED", "FSDP")
+
+
+def asked_for() -> str:
+    """The distributed type that the launcher's configuration asks for, "" for plain DDP or none."""
+    for variable, kind in ASKED.items():
+        if os.environ.get(variable, "false").lower() == "true":
+            return kind
+    return ""
+
+
+def start_training(cfg: Any, dtype: str) -> Setup:
+    """Sets this process up for training.
+
+    Args:
+        cfg: The configuration.
+        dtype: What the model computes in: "fp32", "bf16" or "fp16".
+
+    Raises:
+        ConfigError: CUDA is asked for and absent, the processes do not agree on their number, or
+            Accelerate would train in another way than the launcher was asked for.
+    """
+    import torch
+
+    has_cuda = torch.cuda.is_available()
+    if cfg.DEVICE == "cuda" and not has_cuda:
+        raise ConfigError(
+            "DEVICE is 'cuda', but torch sees no CUDA device here: set DEVICE cpu (or auto)"
+        )
+    if launched():
+        end_with_parent()
+    on_cpu = cfg.DEVICE == "cpu" or not has_cuda
+    accelerator = _accelerator(cfg, on_cpu, dtype)
+    check_world(accelerator.num_processes)
+    wanted, got = asked_for(), accelerator.distributed_type.value
+    if wanted and wanted != got:
+        raise ConfigError(
+            f"the launcher was asked for {wanted}, but Accelerate would train with {got}. On a "
+            "machine without GPU set use_cpu: false in its configuration, and for DeepSpeed the "
+            "environment variable DS_ACCELERATOR=cpu"
+        )
+    set_threads(launched())
+    torch.manual_seed(cfg.RANDOM_SEED)
+    return Setup(accelerator, str(accelerator.device), int(cfg.OPTIMIZER.GRAD_CUM))
+
+
+def _accelerator(cfg: Any, on_cpu: bool, dtype: str) -> Any:
+    from accelerate import Accelerator
+    from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
+
+    deepspeed = asked_for() == "DEEPSPEED"
+    if deepspeed and on_cpu and os.environ.get("DS_ACCELERATOR") != "cpu":
+        raise ConfigError(
+            "DeepSpeed is asked for on a machine without GPU: set the environment variable "
+            "DS_ACCELERATOR=cpu, or launch with --config_file configs/accel/multi_cpu.yaml"
+        )
+    handlers: list[Any] = [
+        # an adapter has no gradient in the other adapter's steps
+        DistributedDataParallelKwargs(find_unused_parameters=True),
+        InitProcessGroupKwargs(
+            backend="gloo" if on_cpu and deepspeed else None,
+            timeout=timedelta(seconds=cfg.EVAL.TIMEOUT),
+        ),
+    ]
+    accelerator = Accelerator(
+        # with cpu=True Accelerate would quietly take DDP instead of DeepSpeed
+        cpu=on_cpu and not deepspeed,
+        mixed_precision={"fp32": "no"}.get(dtype, dtype),
+        kwargs_handlers=handlers,
+    )
+    if accelerator.distributed_type.value == "DEEPSPEED":
+        settings = accelerator.state.deepspeed_plugin.deepspeed_config
+        parts, world = int(cfg.OPTIMIZER.GRAD_CUM), accelerator.num_processes
+        settings["gradient_accumulation_steps"] = parts
+        settings["train_micro_batch_size_per_gpu"] = max(1, cfg.TRAIN.BATCH_SIZE // (parts * world))
+        settings["gradient_clipping"] = float(cfg.OPTIMIZER.GRAD_MAX)
+        settings["zero_allow_untested_optimizer"] = True
+        settings["zero_force_ds_cpu_optimizer"] = False
+    return accelerator

@@ -1,0 +1,1 @@
+"""How the tokens of a step are weighed against each other."""
