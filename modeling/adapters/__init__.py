@@ -1,1 +1,1 @@
-"""Adapters: PLoRA, the crayon branch, quantisation."""
+"""Adapters: PLoRA, the crayon branch, Dual QLoRA, quantisation."""

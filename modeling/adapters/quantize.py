@@ -129,10 +129,7 @@ def require_bitsandbytes(bits: int) -> ModuleType:
     Raises:
         ConfigError: It is not installed or does not load on this machine.
     """
-    for logger, remark in _CHATTER.items():
-        silence = logging.getLogger(logger)
-        if not any(isinstance(f, _Without) for f in silence.filters):
-            silence.addFilter(_Without(remark))
+    quiet_bitsandbytes()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
@@ -143,6 +140,14 @@ def require_bitsandbytes(bits: int) -> ModuleType:
             "run `bash install` again, or set LLM.BITS to 16"
         ) from error
     return bitsandbytes
+
+
+def quiet_bitsandbytes() -> None:
+    """Drops bitsandbytes' remarks on optional packages; before it is imported, by whomever."""
+    for logger, remark in _CHATTER.items():
+        silence = logging.getLogger(logger)
+        if not any(isinstance(f, _Without) for f in silence.filters):
+            silence.addFilter(_Without(remark))
 
 
 class _Without(logging.Filter):
