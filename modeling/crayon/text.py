@@ -35,9 +35,18 @@ def crayon_sentence(objects: Sequence[CrayonObject], numbered: bool = True) -> s
     """
     if not objects:
         return NO_OBJECTS
-    return f"The image includes {', '.join(_phrase(o, numbered) for o in objects)}."
+    return f"The image includes {', '.join(object_phrase(o, numbered) for o in objects)}."
 
 
-def _phrase(item: CrayonObject, numbered: bool) -> str:
+def object_phrase(item: CrayonObject, numbered: bool = True, boxed: bool = True) -> str:
+    """Returns one object as the sentence names it: "(#2 dog) [0.06, 0.38, 0.27, 0.91]".
+
+    Args:
+        item: The object.
+        numbered: Whether its number stands there.
+        boxed: Whether its box does.
+    """
     name = f"#{item.number} {item.name}" if numbered else item.name
+    if not boxed:
+        return f"({name})"
     return f"({name}) [{', '.join(f'{round(edge, 2):.2f}' for edge in item.box)}]"

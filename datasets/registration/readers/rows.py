@@ -81,7 +81,7 @@ def read_json(path: Path) -> Any:
         MissingFileError: The file is not there.
         DataError: It is empty, cut off or not JSON; the message names the line.
     """
-    return _parse(read_text(path).lstrip("\ufeff"), path)
+    return parse_json(read_text(path).lstrip("\ufeff"), path)
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -99,7 +99,7 @@ def read_rows(path: Path) -> list[Row]:
     if not text:
         raise DataError(f"{path} is empty; fetch it again")
     if text.startswith("{") and not _one_object_a_line(text):
-        return _rows_of_array([_parse(read_text(path), path)], path)
+        return _rows_of_array([parse_json(read_text(path), path)], path)
     return [_row_of_line(line) for line in lines_of(path)]
 
 
@@ -124,14 +124,23 @@ def _rows_of_array(value: Any, path: Path) -> list[Row]:
 def _row_of_line(line: Line) -> Row:
     # Some published files end each line with a comma (SEED-Bench's GPT-4V answers).
     text = line.text.strip().removesuffix(",")
-    values = _parse(text, line.file, line.number)
+    values = parse_json(text, line.file, line.number)
     if not isinstance(values, dict):
         raise DataError(f"{line.place}: expected an object, got {_short(values)}")
     return Row(line.place, values)
 
 
-def _parse(text: str, path: Path, line: int | None = None) -> Any:
-    """Parses JSON, with control characters inside strings allowed (answers hold them)."""
+def parse_json(text: str, path: Path, line: int | None = None) -> Any:
+    """Parses JSON, with control characters inside strings allowed (answers hold them).
+
+    Args:
+        text: One JSON value.
+        path: Where it comes from, for messages.
+        line: Its line there; None where the text is the whole file.
+
+    Raises:
+        DataError: It is no JSON.
+    """
     try:
         value = json.loads(text, strict=False)
         return _whole_characters(value) if _SURROGATE in text.lower() else value

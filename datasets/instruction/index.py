@@ -1,0 +1,206 @@
+"""The index of a large file of conversations: where each row lies, and what it is about."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+from array import array
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from collavo.config.paths import cache_dir
+from collavo.datasets.instruction.rows import measure, read_row
+from collavo.datasets.instruction.scan import scan_rows
+from collavo.datasets.instruction.source import BadRows
+
+logger = logging.getLogger(__name__)
+
+VERSION = 1
+"""Counts changes of what is indexed and checked; part of the key of kept indexes."""
+
+
+@dataclass(frozen=True)
+class RowIndex:
+    """The good rows of a file, in its order.
+
+    Args:
+        starts: int64 place of each row in the file, in bytes.
+        sizes: int64 bytes of each row.
+        lengths: int64 rough length of each row's text, in characters.
+        images: int32 number of images of each row.
+        numbers: int64 number of the row in the file, from 1, bad rows counted, too.
+        repeats: int32 1 for the first row of an id, 2 for the second, ...
+        bad: The rows that are left out, with the rows' ids.
+    """
+
+    starts: np.ndarray = field(repr=False)
+    sizes: np.ndarray = field(repr=False)
+    lengths: np.ndarray = field(repr=False)
+    images: np.ndarray = field(repr=False)
+    numbers: np.ndarray = field(repr=False)
+    repeats: np.ndarray = field(repr=False)
+    bad: BadRows = BadRows()
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All arrays by name."""
+        names = ("starts", "sizes", "lengths", "images", "numbers", "repeats")
+        return {name: getattr(self, name) for name in names}
+
+    def digest(self) -> str:
+        """The sha256 of all of it: the same on every machine for the same file."""
+        whole = hashlib.sha256(f"{VERSION} {self.bad}".encode())
+        for values in self.arrays().values():
+            whole.update(values.tobytes())
+        return whole.hexdigest()
+
+
+def row_id(values: Mapping[str, Any], number: int) -> str:
+    """The id that a row has, or `row<number>`; it may repeat in its file."""
+    given = values.get("id")
+    usable = isinstance(given, (str, int)) and not isinstance(given, bool) and str(given)
+    return str(given) if usable else f"row{number}"
+
+
+def file_index(path: Path) -> RowIndex:
+    """Returns the index of a file, from the cache if the file is as it was.
+
+    Raises:
+        MissingFileError: The file is not there.
+        DataError: It is broken.
+    """
+    kept = _cache_file(path)
+    if kept is not None and (found := _load(kept)) is not None:
+        return found
+    index = build_index(path)
+    if kept is not None:
+        _save(kept, index)
+    return index
+
+
+def build_index(path: Path) -> RowIndex:
+    """Reads a file once, row by row; memory grows by some 50 bytes a row.
+
+    Raises:
+        MissingFileError: The file is not there.
+        DataError: It is broken. Unusable rows are counted, not raised.
+    """
+    starts, sizes, lengths = array("q"), array("q"), array("q")
+    images, numbers, hashes = array("i"), array("q"), array("Q")
+    bad = BadRows()
+    for number, row in enumerate(scan_rows(path), start=1):
+        measured = measure(row.value)
+        if measured is None:
+            content = read_row(row.value)
+            if content.problem:
+                bad += BadRows(1, ((_as_utf8(row_id(row.value, number)), content.problem),))
+                continue
+            measured = len(content.images), sum(len(turn.text) for turn in content.turns)
+        starts.append(row.start)
+        sizes.append(row.size)
+        images.append(measured[0])
+        lengths.append(measured[1])
+        numbers.append(number)
+        name = row_id(row.value, number).encode()
+        hashes.append(int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), "little"))
+    return RowIndex(
+        starts=np.array(starts, dtype=np.int64),
+        sizes=np.array(sizes, dtype=np.int64),
+        lengths=np.array(lengths, dtype=np.int64),
+        images=np.array(images, dtype=np.int32),
+        numbers=np.array(numbers, dtype=np.int64),
+        repeats=_repeats(np.array(hashes, dtype=np.uint64)),
+        bad=bad,
+    )
+
+
+def _as_utf8(text: str) -> str:
+    """Undoes the scanner's reading as Latin-1."""
+    return text.encode("latin-1", "replace").decode("utf-8", "replace")
+
+
+def _repeats(hashes: np.ndarray) -> np.ndarray:
+    """Counts for each value how often it has come up to there."""
+    order = np.argsort(hashes, kind="stable")
+    ranked, places = hashes[order], np.arange(len(hashes))
+    begins = np.ones(len(hashes), dtype=bool)
+    begins[1:] = ranked[1:] != ranked[:-1]
+    first = np.maximum.accumulate(np.where(begins, places, 0))
+    repeats = np.empty(len(hashes), dtype=np.int32)
+    repeats[order] = places - first + 1
+    return repeats
+
+
+class RowFile:
+    """Reads rows of a file by their place; may be used by several threads and processes."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._fd: int | None = None
+
+    def read(self, start: int, size: int) -> bytes:
+        """Reads `size` bytes from `start` on; fewer where the file has become shorter."""
+        if self._fd is None:
+            self._fd = os.open(self.path, os.O_RDONLY)
+        return os.pread(self._fd, size, start)
+
+    def close(self) -> None:
+        """Closes the file; the next read opens it anew."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+    def __del__(self) -> None:
+        self.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path, "_fd": None}
+
+
+def _cache_file(path: Path) -> Path | None:
+    """Where the index of the file as it is now would be kept."""
+    try:
+        info = path.stat()
+    except OSError:
+        return None
+    key = f"{VERSION}\0{path.resolve()}\0{info.st_size}\0{info.st_mtime_ns}"
+    name = hashlib.sha256(key.encode()).hexdigest()[:32]
+    return cache_dir() / "instruction" / f"{name}.index.safetensors"
+
+
+def _load(kept: Path) -> RowIndex | None:
+    if not kept.is_file():
+        return None
+    try:
+        with safe_open(kept, framework="np") as file:
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            bad = json.loads(file.metadata()["bad"])
+        first = tuple((str(name), str(problem)) for name, problem in bad["first"])
+        return RowIndex(**arrays, bad=BadRows(int(bad["count"]), first))
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+        logger.warning("the kept index %s cannot be read (%s); it is made anew", kept, error)
+        return None
+
+
+def _save(kept: Path, index: RowIndex) -> None:
+    bad = json.dumps({"count": index.bad.count, "first": index.bad.first})
+    partial = kept.with_suffix(f".{os.getpid()}.new")
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        save_file(index.arrays(), partial, {"bad": bad})
+        partial.replace(kept)
+    except (OSError, SafetensorError) as error:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+        logger.warning("the index cannot be kept at %s: %s", kept, error)

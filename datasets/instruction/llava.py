@@ -1,0 +1,103 @@
+"""Conversations in LLaVA's JSON: its 558k and 665k, ShareGPT4V, and files of the same form."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from collavo.datasets.instruction.index import RowFile, RowIndex, file_index, row_id
+from collavo.datasets.instruction.rows import read_row
+from collavo.datasets.instruction.source import BadRows, SourceSpec
+from collavo.datasets.registration.readers.rows import parse_json
+from collavo.errors import DataError, MissingFileError
+from collavo.records import Conversation, ImageRef
+
+
+class LlavaSource:
+    """A JSON array or lines of `{id, image?, conversations: [{from, value}, ...]}`.
+
+    The file stays on disk: an index says where its rows are. An id that repeats in the file (as in
+    LLaVA's 665k, where one image has several rows) becomes `<id>#2`, `<id>#3`.
+
+    Args:
+        spec: The source.
+
+    Raises:
+        MissingFileError: The file, or the folder of images, is not there.
+        DataError: The file is broken.
+    """
+
+    def __init__(self, spec: SourceSpec) -> None:
+        self.spec = spec
+        self._path = Path(spec.path).expanduser()
+        self._file = RowFile(self._path)
+        self._index: RowIndex = file_index(self._path)
+        self._root = image_root(spec)
+        self.bad = BadRows(
+            self._index.bad.count,
+            tuple((f"{spec.name}:{name}", problem) for name, problem in self._index.bad.first),
+        )
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def __getitem__(self, row: int) -> Conversation:
+        """Reads one conversation.
+
+        Raises:
+            DataError: The file has changed since it was indexed.
+        """
+        index = self._index
+        number, repeat = int(index.numbers[row]), int(index.repeats[row])
+        data = self._file.read(int(index.starts[row]), int(index.sizes[row]))
+        changed = DataError(
+            f"{self._path}, row {number}: the file has changed since it was indexed; start anew"
+        )
+        try:
+            values = parse_json(data.decode("utf-8"), self._path)
+        except (UnicodeDecodeError, DataError) as error:
+            raise changed from error
+        content = read_row(values) if isinstance(values, dict) else None
+        if content is None or content.problem:
+            raise changed
+        name = row_id(values, number)
+        return Conversation(
+            sample_id=f"{self.spec.name}:{name}{f'#{repeat}' if repeat > 1 else ''}",
+            images=tuple(ImageRef(path=self._root / p, root=self._root) for p in content.images),
+            turns=content.turns,
+            kind=self.spec.kind,
+            task=self.spec.name,
+            crayon_text=self.spec.crayon_text,
+        )
+
+    def num_images(self, row: int) -> int:
+        """How many images a row is about."""
+        return int(self._index.images[row])
+
+    def has_image(self, row: int) -> bool:
+        """Whether a row is about an image."""
+        return bool(self._index.images[row])
+
+    def length(self, row: int) -> int:
+        """The rough length of a row's text in characters (bytes, where they are not ASCII)."""
+        return int(self._index.lengths[row])
+
+    def fingerprint(self) -> str:
+        """The sha256 of the index: rows' places, sizes, lengths."""
+        return self._index.digest()
+
+
+def image_root(spec: SourceSpec) -> Path:
+    """The folder that a source's image paths are relative to.
+
+    Raises:
+        MissingFileError: `images` names a folder that is not there.
+    """
+    if not spec.images:
+        return Path(spec.path).expanduser().parent
+    root = Path(spec.images).expanduser()
+    if not root.is_dir():
+        raise MissingFileError(
+            f"source {spec.name!r}: there is no image folder {root}; set images= to the folder "
+            "that the rows' image paths are relative to"
+        )
+    return root

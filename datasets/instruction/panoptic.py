@@ -1,0 +1,210 @@
+"""Crayon instructions from COCO panoptic annotations (CoLLaVO, arXiv 2402.11248, Figure 5)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from collavo.datasets.instruction.shuffle import numbers
+from collavo.datasets.instruction.source import BadRows, SourceSpec
+from collavo.datasets.registration.coco_panoptic import CLEAN_NAMES, CONTIGUOUS_ID
+from collavo.datasets.registration.readers.panoptic import PanopticImage, read_panoptic
+from collavo.errors import ConfigError, DataError, MissingFileError
+from collavo.modeling.crayon.maps import crayon_maps
+from collavo.modeling.crayon.text import NO_OBJECTS, CrayonObject, object_phrase
+from collavo.modeling.segmenters.resize import to_grid
+from collavo.records import Conversation, ImageRef, Segment, Segments, Turn
+
+CLASS = "{class}"
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """One of the paper's templates.
+
+    Args:
+        name: Part of the sample ids.
+        question: With `{class}` where the answer is about one class alone.
+        boxed: Whether boxes stand in the answer.
+    """
+
+    name: str
+    question: str
+    boxed: bool
+
+
+INSTRUCTIONS: tuple[Instruction, ...] = (
+    Instruction(
+        "names",
+        "Provide multiple object names with their numbering index in the image.",
+        boxed=False,
+    ),
+    Instruction(
+        "boxes",
+        "Provide multiple object names with their numbering index and the objects' bounding box "
+        "coordinates in this image.",
+        boxed=True,
+    ),
+    Instruction(
+        "class",
+        f"Provide multiple bounding box coordinates for {CLASS} in the image.",
+        boxed=True,
+    ),
+)
+"""Source: CoLLaVO, arXiv 2402.11248, Figure 5, whose `{select_class}` is `{class}` here."""
+
+ANSWER = "Sure, it is {objects}."
+"""Source: the same paper, Figure 5 and its protocol of crayon instructions."""
+
+
+class PanopticSource:
+    """Three conversations an image: names with numbers, also with boxes, and boxes of one class.
+
+    Numbers and boxes are those of the Crayon Prompt on the model's patch grid. Images without
+    segments are left out. Needs the PNGs of segment ids in the folder named like the JSON.
+
+    Args:
+        spec: Its path is COCO's panoptic JSON; `images` the image folder, by default the one next
+            to COCO's annotations (`../train2017` for `panoptic_train2017.json`).
+        grid: Rows and columns (h, w) of the model's patch grid.
+        seed: Chooses the class of the third conversation.
+
+    Raises:
+        MissingFileError: A file or folder is not there.
+        DataError: The JSON is not of that format.
+    """
+
+    def __init__(self, spec: SourceSpec, grid: tuple[int, int], seed: int = 0) -> None:
+        self.spec, self.grid = spec, grid
+        self._json = Path(spec.path).expanduser()
+        self._maps = self._json.with_suffix("")
+        if self._json.is_file() and not self._maps.is_dir():
+            raise MissingFileError(
+                f"source {spec.name!r}: there is no folder {self._maps} of the panoptic PNGs; "
+                f"unpack them there, next to {self._json.name}"
+            )
+        self._root = _image_root(spec, self._json)
+        self._seed = seed
+        listed = read_panoptic(self._json).images
+        self._images = [image for image in listed if image.segments]
+        self.bad = BadRows()
+        for image in self._images:
+            unknown = [s.category_id for s in image.segments if s.category_id not in CONTIGUOUS_ID]
+            if unknown:
+                raise DataError(
+                    f"{self._json}: image {image.file_name} has category {unknown[0]}; the ids of "
+                    "COCO panoptic are 1..200 (SEGMENTER classes are COCO's)"
+                )
+
+    def __len__(self) -> int:
+        return len(self._images) * len(INSTRUCTIONS)
+
+    def __getitem__(self, row: int) -> Conversation:
+        """Makes one conversation.
+
+        Raises:
+            MissingFileError: The PNG of the image is not there.
+            DataError: It is broken.
+        """
+        image, instruction = self._images[row // len(INSTRUCTIONS)], self._instruction(row)
+        _, _, objects = crayon_maps(self.segments(row), CLEAN_NAMES)
+        chosen = self._chosen_class(row, objects) if CLASS in instruction.question else ""
+        question = instruction.question.replace(CLASS, chosen)
+        told = [o for o in objects if not chosen or o.name == chosen]
+        return Conversation(
+            sample_id=f"{self.spec.name}:{PurePosixPath(image.file_name).stem}/{instruction.name}",
+            images=(ImageRef(path=self._root / image.file_name, root=self._root),),
+            turns=(Turn("user", question), Turn("assistant", _answer(told, instruction.boxed))),
+            kind=self.spec.kind,
+            task=self.spec.name,
+            crayon_text=self.spec.crayon_text,
+        )
+
+    def num_images(self, row: int) -> int:
+        """Always one."""
+        return 1
+
+    def has_image(self, row: int) -> bool:
+        """Always."""
+        return True
+
+    def length(self, row: int) -> int:
+        """The rough length of a row's text in characters, by its number of segments."""
+        image, instruction = self._images[row // len(INSTRUCTIONS)], self._instruction(row)
+        told = 1 if CLASS in instruction.question else len(image.segments)
+        return len(instruction.question) + told * (40 if instruction.boxed else 12)
+
+    def fingerprint(self) -> str:
+        """The sha256 of the JSON, the grid and the questions."""
+        whole = hashlib.sha256(f"{self.grid} {self._seed} {INSTRUCTIONS}".encode())
+        whole.update(self._json.read_bytes())
+        return whole.hexdigest()
+
+    def segments(self, row: int) -> Segments:
+        """Returns the annotated segments of a row's image on the grid.
+
+        Raises:
+            MissingFileError: The PNG is not there.
+            DataError: It is broken.
+        """
+        image = self._images[row // len(INSTRUCTIONS)]
+        given = tuple(Segment(s.id, CONTIGUOUS_ID[s.category_id]) for s in image.segments)
+        return to_grid(self._ids(image), given, self.grid)
+
+    def _instruction(self, row: int) -> Instruction:
+        return INSTRUCTIONS[row % len(INSTRUCTIONS)]
+
+    def _chosen_class(self, row: int, objects: Sequence[CrayonObject]) -> str:
+        names = list(dict.fromkeys(o.name for o in objects))
+        drawn = int(numbers(f"{self._seed}/class", row, 1)[0])
+        return names[drawn % len(names)] if names else "any object"
+
+    def _ids(self, image: PanopticImage) -> np.ndarray:
+        path = self._maps / image.png
+        try:
+            with Image.open(path) as file:
+                rgb = np.asarray(file.convert("RGB")).astype(np.int64)
+        except FileNotFoundError as error:
+            raise MissingFileError(
+                f"the panoptic map {path} of image {image.file_name} is not there"
+            ) from error
+        except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+            raise DataError(f"the panoptic map {path} cannot be read: {error}") from error
+        return rgb @ np.array([1, 256, 65536])
+
+
+def open_panoptic(spec: SourceSpec, grid: tuple[int, int] | None, seed: int) -> PanopticSource:
+    """Opens a source of crayon instructions.
+
+    Raises:
+        ConfigError: The model has no patch grid.
+    """
+    if grid is None:
+        raise ConfigError(
+            f"source {spec.name!r}: crayon instructions need the patch grid of a model with a "
+            "Crayon Prompt; leave the source out for other models"
+        )
+    return PanopticSource(spec, grid, seed)
+
+
+def _answer(objects: Sequence[CrayonObject], boxed: bool) -> str:
+    if not objects:
+        return NO_OBJECTS
+    return ANSWER.replace("{objects}", ", ".join(object_phrase(o, boxed=boxed) for o in objects))
+
+
+def _image_root(spec: SourceSpec, json_file: Path) -> Path:
+    beside = json_file.parent.parent / json_file.stem.removeprefix("panoptic_")
+    usual = beside if beside.is_dir() else json_file.parent
+    root = Path(spec.images).expanduser() if spec.images else usual
+    if not root.is_dir():
+        raise MissingFileError(
+            f"source {spec.name!r}: there is no image folder {root}; set images= to the folder of "
+            "the annotated images"
+        )
+    return root

@@ -1,0 +1,174 @@
+"""Rows of LLaVA's format: `conversations`, and `image` where there is one; what may be wrong."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from collavo.records import Turn
+
+IMAGE_TAG = "<image>"
+
+ROLES: Mapping[str, str] = {
+    **dict.fromkeys(("human", "user"), "user"),
+    **dict.fromkeys(("gpt", "assistant", "chatgpt", "bard", "bing"), "assistant"),
+}
+"""How files name who speaks. Source: haotian-liu/LLaVA and ShareGPT's files."""
+
+_TAGS = re.compile(rf"\s*{IMAGE_TAG}\s*")
+
+
+@dataclass(frozen=True)
+class RowContent:
+    """What a row holds.
+
+    Args:
+        turns: Without image tags; empty where there is a problem.
+        images: The images' paths as they stand there.
+        problem: What is wrong and what to do; "" where nothing is.
+    """
+
+    turns: tuple[Turn, ...] = ()
+    images: tuple[str, ...] = ()
+    problem: str = ""
+
+
+def measure(values: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Returns how many images and characters a row has, if it is plainly a good one.
+
+    A tenth of the time of `read_row`, for files of many rows. What it does not take at once may be
+    good nevertheless: `read_row` decides then.
+    """
+    try:
+        images, length, tags, expected = 0, 0, 0, "user"
+        image = values.get("image")
+        if image is not None:
+            if not isinstance(image, str) or not image or image[0] in "/ " or ".." in image:
+                return None
+            images = 1
+        elif "images" in values:
+            return None
+        for turn in values["conversations"]:
+            text = turn["value"]
+            if ROLES[turn["from"]] != expected or not text or text.isspace():
+                return None
+            if IMAGE_TAG in text:
+                if expected != "user":
+                    return None
+                tags += text.count(IMAGE_TAG)
+            length += len(text)
+            expected = "user" if expected == "assistant" else "assistant"
+    except (KeyError, TypeError, AttributeError):
+        return None
+    return (images, length) if length and expected == "user" and tags == images else None
+
+
+def read_row(values: Mapping[str, Any]) -> RowContent:
+    """Reads a row `{id, image?: path, conversations: [{from: human|gpt, value: text}, ...]}`.
+
+    Several images stand in `image` or `images` as a list. Turns with `role` and `content` are
+    read, too. A user's turn without text but with an image is fine.
+
+    Args:
+        values: The row.
+
+    Returns:
+        Its turns and images, or the first problem that it has.
+    """
+    images, problem = _images(values)
+    given = values.get("conversations")
+    if not problem and not isinstance(given, list):
+        problem = f"'conversations' must be a list of turns, got {_short(given)}"
+    elif not problem and not given:
+        problem = "'conversations' is empty; remove the row"
+    if problem or not isinstance(given, list):
+        return RowContent(problem=problem)
+    turns, tags = [], 0
+    for number, turn in enumerate(given, start=1):
+        role, text, problem = _turn(turn)
+        problem = problem or _problem(number, role, text)
+        if problem:
+            return RowContent(problem=f"turn {number} {problem}")
+        count = text.count(IMAGE_TAG)
+        tags += count
+        turns.append(Turn(role, without_tags(text) if count else text))
+    problem = _whole(len(turns), tags, len(images))
+    return RowContent(problem=problem) if problem else RowContent(tuple(turns), images)
+
+
+def without_tags(text: str) -> str:
+    """Takes the image tags out of a text, with the white space around them.
+
+    A tag between two words leaves what parted them: a line end, else a space.
+    """
+    return _TAGS.sub(lambda found: "\n" if "\n" in found[0] else " ", text).strip()
+
+
+def _images(values: Mapping[str, Any]) -> tuple[tuple[str, ...], str]:
+    """Returns the paths of a row's images, and what is wrong with them."""
+    key = "image" if values.get("image") is not None else "images"
+    given = values.get(key)
+    if given is None:
+        return (), ""
+    paths = given if isinstance(given, list) else [given]
+    for path in paths:
+        if not isinstance(path, str) or not path.strip():
+            return (), f"{key!r} must be a path or a list of paths, got {_short(given)}"
+        if path.startswith("/") or (".." in path and ".." in PurePosixPath(path).parts):
+            return (), (
+                f"{key!r} is {path!r}, which leaves the image folder; give a path relative to the "
+                "source's images="
+            )
+    return tuple(paths), ""
+
+
+def _turn(turn: Any) -> tuple[str, str, str]:
+    """Returns a turn's role and text, and what is wrong with it."""
+    if not isinstance(turn, dict):
+        return "", "", f"must be an object with 'from' and 'value', got {_short(turn)}"
+    said, text = turn.get("from", turn.get("role")), turn.get("value", turn.get("content"))
+    if said is None:
+        return "", "", f"does not say who speaks: it has {', '.join(turn) or 'no fields'}"
+    role = ROLES.get(said, "") if isinstance(said, str) else ""
+    if not role:
+        return "", "", f"is from {_short(said)}; it may be from {', '.join(ROLES)}"
+    if not isinstance(text, str):
+        return "", "", f"must have a text in 'value', got {_short(text)}"
+    return role, text, ""
+
+
+def _problem(number: int, role: str, text: str) -> str:
+    """Says what is wrong with a turn in its place."""
+    expected = "user" if number % 2 else "assistant"
+    if role != expected:
+        return (
+            f"is from the {role} and should be from the {expected}: the user begins and both take "
+            "turns; mend or remove the row"
+        )
+    if role == "assistant" and IMAGE_TAG in text:
+        return f"is an answer with {IMAGE_TAG!r} in it; images belong to the user's turns"
+    if not text.strip():
+        return "has no text; mend or remove the row"
+    return ""
+
+
+def _whole(turns: int, tags: int, images: int) -> str:
+    if turns % 2:
+        return "the last turn is the user's and has no answer; mend or remove the row"
+    if tags and not images:
+        return f"it has {tags} {IMAGE_TAG!r} and no 'image'; remove the tag or name the image"
+    if tags != images:
+        return (
+            f"it has {images} images and {tags} {IMAGE_TAG!r}; mark each image's place by one tag "
+            "in a user's turn"
+        )
+    return ""
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    shown = text if len(text) <= 60 else f"{text[:57]}..."
+    return f"{type(value).__name__} {shown}"

@@ -1,0 +1,349 @@
+"""Descriptions of sources, files of conversations, and every wrong row that they may hold."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from collavo.datasets.instruction import scan
+from collavo.datasets.instruction.index import build_index
+from collavo.datasets.instruction.llava import LlavaSource
+from collavo.datasets.instruction.opening import open_mix
+from collavo.datasets.instruction.rows import measure, read_row, without_tags
+from collavo.datasets.instruction.scan import scan_rows
+from collavo.datasets.instruction.source import Selected, SourceSpec, parse_source
+from collavo.errors import ConfigError, DataError, MissingFileError
+from collavo.records import Turn
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLLAVO_CACHE", str(tmp_path / "cache"))
+
+
+def talk(*texts: str) -> list[dict[str, str]]:
+    return [{"from": ("human", "gpt")[i % 2], "value": text} for i, text in enumerate(texts)]
+
+
+def row(number: int, **fields: Any) -> dict[str, Any]:
+    texts = (f"<image>\nWhat is {number}?", f"A dog {number}.")
+    return {"id": f"{number}", "image": f"a/{number}.jpg", "conversations": talk(*texts)} | fields
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., Path]:
+    def write_file(rows: Any, name: str = "data.json", **how: Any) -> Path:
+        path = tmp_path / name
+        text = rows if isinstance(rows, str) else json.dumps(rows, **how)
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write_file
+
+
+def opened(path: Path, **fields: Any) -> LlavaSource:
+    return LlavaSource(parse_source({"path": str(path), **fields}))
+
+
+def test_conversations_of_a_file(write: Callable[..., Path], tmp_path: Path) -> None:
+    rows = [
+        row(1),
+        row(2, image=["x.png", "y.png"], conversations=talk("<image><image> Compare.", "Same ")),
+        row(3, image=None, conversations=talk("Hi", "Hello 狗 é", "And?", "Bye")),
+    ]
+    source = opened(write(rows), kind="image", crayon_text=False, name="mine", images=tmp_path)
+    first, second, third = source[0], source[1], source[2]
+    assert first.sample_id == "mine:1" and first.task == "mine" and first.kind == "image"
+    assert first.turns == (Turn("user", "What is 1?"), Turn("assistant", "A dog 1."))
+    assert first.images[0].path == tmp_path / "a/1.jpg" and not first.crayon_text
+    assert [i.label for i in second.images] == [str(tmp_path / n) for n in ("x.png", "y.png")]
+    assert second.turns == (Turn("user", "Compare."), Turn("assistant", "Same "))
+    assert [t.text for t in third.turns] == ["Hi", "Hello 狗 é", "And?", "Bye"]
+    assert [source.num_images(i) for i in range(3)] == [1, 2, 0]
+    assert [source.has_image(i) for i in range(3)] == [True, True, False]
+    assert source.length(2) >= len("HiHello 狗 éAnd?Bye") and source.bad.count == 0
+    again = pickle.loads(pickle.dumps(source))
+    assert again[2] == third
+
+
+@pytest.mark.parametrize("block", [1, 7, 64, 4 << 20])
+@pytest.mark.parametrize("shape", ["array", "indented", "lines", "commas", "utf8"])
+def test_rows_lie_where_the_index_says(
+    write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, block: int, shape: str
+) -> None:
+    monkeypatch.setattr(scan, "BLOCK", block)
+    rows = [row(n, note='} ] " \\ 狗é😀\u2028' * n, deep=[{"a": [n, 1e5, None]}]) for n in range(6)]
+    text = {
+        "array": json.dumps(rows),
+        "indented": json.dumps(rows, indent=1),
+        "lines": "\n".join(json.dumps(r) for r in rows) + "\n\n",
+        "commas": ",\r\n".join(json.dumps(r) for r in rows),
+        "utf8": "\ufeff" + json.dumps(rows, ensure_ascii=False),
+    }[shape]
+    path = write(text)
+    data = path.read_bytes()
+    found = [json.loads(data[f.start : f.start + f.size]) for f in scan_rows(path)]
+    assert found == rows
+
+
+def test_ids_that_repeat_or_lack(write: Callable[..., Path]) -> None:
+    rows = [row(1), row(2), row(1), row(1, id=7), row(1)]
+    del rows[1]["id"]
+    source = opened(write(rows))
+    assert [source[i].sample_id for i in range(5)] == [
+        *("data:1", "data:row2", "data:1#2", "data:7", "data:1#3"),
+    ]
+
+
+def test_the_index_is_kept_until_the_file_changes(
+    write: Callable[..., Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write([row(1), row(2)])
+    first = opened(path)
+    kept = list((tmp_path / "cache").rglob("*.safetensors"))
+    assert len(kept) == 1
+    stamp = kept[0].stat().st_mtime_ns
+    assert opened(path).fingerprint() == first.fingerprint()
+    assert kept[0].stat().st_mtime_ns == stamp
+    write([row(10), row(2), row(3)])
+    assert len(opened(path)) == 3 and opened(path).fingerprint() != first.fingerprint()
+    for file in (tmp_path / "cache").rglob("*.safetensors"):
+        file.write_bytes(b"broken")
+    assert len(opened(path)) == 3
+    assert "cannot be read" in caplog.text
+    with pytest.raises(DataError, match="row 2: the file has changed since it was indexed"):
+        first[1]
+
+
+def test_a_cache_that_cannot_be_written_is_no_fault(
+    write: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("COLLAVO_CACHE", str(tmp_path / "file"))
+    assert len(opened(write([row(1)]))) == 1
+    assert "the index cannot be kept" in caplog.text
+
+
+BAD_ROWS = [
+    ({"conversations": None}, "'conversations' must be a list of turns, got NoneType None"),
+    ({"conversations": []}, "'conversations' is empty"),
+    ({"conversations": ["a"]}, "turn 1 must be an object with 'from' and 'value', got str 'a'"),
+    ({"conversations": [{"value": "a"}]}, "turn 1 does not say who speaks: it has value"),
+    ({"conversations": [{"from": "gpt4", "value": "a"}]}, "turn 1 is from str 'gpt4'; it may be"),
+    ({"conversations": [{"from": "human", "value": 3}]}, "turn 1 must have a text in 'value'"),
+    ({"conversations": talk("<image> a", "b")[::-1]}, "turn 1 is from the assistant and should be"),
+    (
+        {"conversations": [*talk("<image> a"), *talk("b")]},
+        "turn 2 is from the user and should be from the assistant: the user begins",
+    ),
+    ({"conversations": talk("<image> a", "b", "c")}, "the last turn is the user's and has no ans"),
+    ({"conversations": talk("<image> a", " \n")}, "turn 2 has no text"),
+    ({"conversations": talk("", "b"), "image": None}, "turn 1 has no text"),
+    ({"conversations": talk("<image> a", "see <image>")}, "turn 2 is an answer with '<image>'"),
+    ({"conversations": talk("a", "b")}, "it has 1 images and 0 '<image>'; mark each image's place"),
+    ({"image": None}, "it has 1 '<image>' and no 'image'; remove the tag or name the image"),
+    ({"image": ["a.jpg", "b.jpg"]}, "it has 2 images and 1 '<image>'"),
+    ({"image": ""}, "'image' must be a path or a list of paths, got str ''"),
+    ({"image": 7}, "'image' must be a path or a list of paths, got int 7"),
+    ({"image": "../a.jpg"}, "'image' is '../a.jpg', which leaves the image folder"),
+    ({"image": "/etc/a.jpg"}, "'image' is '/etc/a.jpg', which leaves the image folder"),
+]
+
+
+@pytest.mark.parametrize(("fields", "problem"), BAD_ROWS)
+def test_a_bad_row_is_named_and_left_out(
+    write: Callable[..., Path], fields: dict[str, Any], problem: str
+) -> None:
+    path = write([row(1), row(2, **fields), row(3)])
+    source = opened(path)
+    assert source.bad.count == 1 and len(source) == 2
+    name, said = source.bad.first[0]
+    assert name == "data:2" and problem in said
+    assert [source[i].sample_id for i in range(2)] == ["data:1", "data:3"]
+    assert opened(path).bad == source.bad
+
+
+def test_bad_rows_end_the_opening_unless_allowed(
+    write: Callable[..., Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write([row(n, **({} if n % 2 else {"image": None})) for n in range(30)])
+    with pytest.raises(DataError, match="15 of 30 rows.*TRAIN.MAX_BAD_ROWS is 14") as caught:
+        open_mix([str(path)], max_bad_rows=14)
+    assert "\n  data:0: it has 1 '<image>' and no 'image'" in str(caught.value)
+    assert str(caught.value).endswith("and 5 more") and "data:18" in str(caught.value)
+    assert len(open_mix([str(path)], max_bad_rows=15)) == 15
+    assert "15 of 30 rows of the training data cannot be used and are left out" in caplog.text
+
+
+def test_the_quick_check_agrees_with_the_thorough_one() -> None:
+    good = [
+        row(1),
+        row(1, image=None, conversations=talk("a", "b", "c", "d")),
+        row(1, conversations=talk("<image>", "b")),
+        row(1, images=["x"], image=None),
+        row(1, conversations=[{"role": "user", "content": "<image>"}, *talk("x", "b")[1:]]),
+    ]
+    for values in [*good, *(row(2, **fields) for fields, _ in BAD_ROWS)]:
+        quick, thorough = measure(values), read_row(values)
+        if quick is not None:
+            assert not thorough.problem and quick[0] == len(thorough.images)
+    assert all(not read_row(values).problem for values in good)
+    assert measure(good[0]) == (1, len("<image>\nWhat is 1?A dog 1."))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("<image>\nWhat?", "What?"),
+        ("What?\n<image>", "What?"),
+        ("See <image> here", "See here"),
+        ("One\n<image>\nTwo", "One\nTwo"),
+        ("<image><image> an imagem", "an imagem"),
+        ("<image>", ""),
+    ],
+)
+def test_only_tags_are_taken_out(text: str, expected: str) -> None:
+    assert without_tags(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is empty; fetch it again"),
+        ('[{"id": 1}', "the text ends too early"),
+        ('[{"id": 1},\n {"id": "2', "line 2: not a JSON list of objects: the text ends too early"),
+        ('[{"id": 1}\n{"id": 2}]', r"line 2: .*expected ',' or '\]' after a row"),
+        ('[{"id": 1}, 3]', "line 1: .*expected an object, near"),
+        ('[{"id": 1}] x', "text follows the end of the list"),
+        ('[{"id": 1},\n{"id": 2,,}' + " " * 99 + "]", "line 2: .*Expecting property name"),
+        ('{"id": 1}\n]', "line 2: .*expected an object"),
+    ],
+)
+def test_broken_files_are_named(write: Callable[..., Path], text: str, message: str) -> None:
+    path = write(text)
+    with pytest.raises(DataError, match=message) as caught:
+        build_index(path)
+    assert str(path) in str(caught.value)
+
+
+def test_files_that_are_no_text_or_not_there(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_bytes(b'[{"id": "caf\xe9"}]')
+    with pytest.raises(DataError, match="a byte near position 12 is not UTF-8"):
+        build_index(tmp_path / "a.json")
+    with pytest.raises(MissingFileError, match="b.json is not there"):
+        build_index(tmp_path / "b.json")
+    with pytest.raises(DataError, match="cannot read"):
+        build_index(tmp_path)
+
+
+def test_an_image_folder_that_is_not_there(write: Callable[..., Path]) -> None:
+    with pytest.raises(MissingFileError, match="source 'data': there is no image folder /none"):
+        opened(write([row(1)]), images="/none")
+
+
+def test_descriptions() -> None:
+    text = "llava:/data/x y.json?images=/data&weight=2&kind=image&limit=5&crayon_text=False&name=n"
+    expected = SourceSpec("n", "/data/x y.json", "/data", "image", 2.0, False, 5, "llava")
+    assert parse_source(text) == expected == parse_source(expected)
+    assert parse_source("/a/b.c.jsonl") == SourceSpec("b", "/a/b.c.jsonl", format="llava")
+    mapping = {"path": "/a/panoptic_train2017.json", "weight": 3}
+    crayon = parse_source(mapping)
+    assert crayon.format == "panoptic" and crayon.kind == "image" and not crayon.crayon_text
+    assert parse_source(mapping | {"crayon_text": True}).crayon_text
+    made = parse_source("miniature:crayon?scenes=7")
+    assert (made.name, made.kind, made.scenes) == ("miniature_crayon", "image", 7)
+    assert parse_source("/a/folder").format == "auto" and parse_source("m.yaml").format == "mix"
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("x.json?wieght=2", "no key 'wieght'; did you mean 'weight'?"),
+        ({"path": "x", "zzz": 1}, "no key 'zzz'; it may have name, path, images"),
+        ("x.json?weight", "'weight' is not key=value"),
+        ("x.json?weight=much", "a source's weight is 'much'; it has to be of type float"),
+        ("x.json?weight=-1", "source 'x': weight is -1.0; it has to be 0 or more"),
+        ("x.json?weight=nan", "weight is nan"),
+        ("x.json?limit=1.5", "limit is '1.5'; it has to be of type int"),
+        ("x.json?limit=-2", "limit is -2; it may not be negative"),
+        ("x.json?kind=text", "kind is 'text'; it may be vl or image"),
+        ("x.json?format=csv", "format is 'csv'; it may be one of auto, llava, folder"),
+        ({"path": "x", "crayon_text": "maybe"}, "crayon_text is 'maybe'"),
+        ({"path": 7}, "path is 7; it has to be of type str"),
+        ({"path": "x", "weight": True}, "weight is True"),
+        ("", "has no path"),
+        (["x"], "not a list"),
+    ],
+)
+def test_wrong_descriptions_are_refused(given: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message.replace("?", r"\?")):
+        parse_source(given)
+
+
+def test_limit_and_most_images(write: Callable[..., Path]) -> None:
+    rows = [row(1), row(2, image=["a", "b"], conversations=talk("<image><image>x", "y")), row(3)]
+    path = write(rows)
+    mix = open_mix([f"{path}?limit=1"])
+    assert len(mix) == 1 and isinstance(mix.sources[0], Selected)
+    with pytest.raises(DataError, match="data:2: it has 2 images and the architecture takes 1"):
+        open_mix([str(path)], max_images=1)
+    mix = open_mix([f"{path}?limit=2"], max_images=1, max_bad_rows=1)
+    source = mix.sources[0]
+    assert [source[i].sample_id for i in range(len(source))] == ["data:1", "data:3"]
+    assert source.num_images(1) == 1 and source.has_image(0) and source.length(1) > 0
+    assert mix.bad.count == 1
+
+
+def test_a_folder_has_a_task_a_file(write: Callable[..., Path], tmp_path: Path) -> None:
+    (tmp_path / "tasks").mkdir()
+    write([row(n) for n in range(3)], "tasks/b.json")
+    write("\n".join(json.dumps(row(n)) for n in range(1)), "tasks/a.jsonl")
+    mix = open_mix([f"{tmp_path / 'tasks'}?weight=2&images={tmp_path}"])
+    assert mix.names == ("a", "b")
+    assert [s.spec.weight for s in mix.sources] == [0.5, 1.5]
+    (tmp_path / "none").mkdir()
+    with pytest.raises(DataError, match="holds no .json or .jsonl files, one a task"):
+        open_mix([f"folder:{tmp_path / 'none'}"])
+
+
+def test_a_named_mix_has_its_own_image_roots(write: Callable[..., Path], tmp_path: Path) -> None:
+    (tmp_path / "coco").mkdir()
+    write([row(1)], "one.json")
+    write([row(2)], "two.json")
+    inner = "- {path: two.json, images: coco, weight: 3}\n"
+    write(inner, "inner.yaml")
+    outer = "sources:\n- {path: one.json, name: first}\n- mix:inner.yaml?weight=2\n"
+    mix = open_mix([f"mix:{write(outer, 'outer.yaml')}"])
+    assert mix.names == ("first", "two")
+    assert [s.spec.weight for s in mix.sources] == [1.0, 6.0]
+    assert mix.sources[1][0].images[0].path == tmp_path / "coco/a/2.jpg"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("- {path: a", "is no YAML"),
+        ("a: 1", "has to be a list of sources"),
+        ("[]", "has to be a list of sources"),
+        ("- self.yaml", "names itself, or mixes lie 8 deep"),
+        ("- {path: a.json, wieght: 1}", "did you mean 'weight'"),
+    ],
+)
+def test_wrong_mixes_are_refused(write: Callable[..., Path], text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        open_mix([str(write(text, "self.yaml"))])
+
+
+def test_what_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(MissingFileError, match="source 'x': there is no .*x.json"):
+        open_mix([str(tmp_path / "x.json")])
+    with pytest.raises(ConfigError, match="it may be miniature:vl or miniature:crayon"):
+        open_mix(["miniature:all"])
