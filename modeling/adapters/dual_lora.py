@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from collavo.errors import ConfigError
 from collavo.modeling.adapters.low_rank import add_low_rank
 from collavo.modeling.adapters.plora import PLoRALinear
 from collavo.modeling.adapters.quantize import quiet_bitsandbytes
+from collavo.modeling.adapters.switch import AdapterSwitch, SwitchedLinear, Turn, switch_of
 from collavo.modeling.adapters.targets import decoder_layers
 
 quiet_bitsandbytes()  # peft imports it
@@ -37,48 +37,8 @@ if TYPE_CHECKING:
 ADAPTERS = ("image", "vl")
 """The two adapters of CoLLaVO: trained by crayon instructions and by visual instructions."""
 
+
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
-
-
-class AdapterSwitch:
-    """Says which adapter of a model is trained. All linears with adapters share one.
-
-    Args:
-        names: The adapters; a single one is trained from the start, of several none is.
-    """
-
-    def __init__(self, names: Sequence[str]) -> None:
-        self.names = tuple(names)
-        self.trained: str | None = self.names[0] if len(self.names) == 1 else None
-
-    def train_only(self, name: str | None) -> None:
-        """Trains `name` from now on and no other adapter; None trains none of them.
-
-        It must not change between a forward pass and its backward pass.
-
-        Raises:
-            ValueError: There is no adapter of that name.
-        """
-        if name is not None and name not in self.names:
-            raise ValueError(
-                f"there is no adapter {name!r} to train; the model has {', '.join(self.names)}"
-            )
-        self.trained = name
-
-
-class SwitchedLinear(nn.Linear):
-    """A linear whose weight gets a gradient only while the switch names its adapter."""
-
-    switch: AdapterSwitch | None = None
-    adapter: str = ""
-
-    @property
-    def idle(self) -> bool:
-        """Whether this step trains another adapter, or none."""
-        return self.switch is not None and self.switch.trained != self.adapter
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.weight.detach() if self.idle else self.weight)
 
 
 class DualLoRALinear(PeftLinear):
@@ -188,16 +148,18 @@ def add_adapters(
             # "Already found a `peft_config` attribute": the second adapter is meant to be there.
             warnings.filterwarnings("ignore", "Already found a `peft_config`")
             inject_adapter_in_model(config, llm, name, low_cpu_mem_usage=empty)
-    switch = AdapterSwitch((*present, *names))
+    turn = Turn((*present, *names))
+    turn.trained = turn.names[0] if len(turn.names) == 1 else None
     for _, layer in adapted_linears(llm):
-        layer.set_adapter(list(switch.names))
+        layer.set_adapter(list(turn.names))
+        layer.train(llm.training)
         for linear in switched_linears(layer):
-            linear.switch = switch
+            linear.turn = turn
             if linear.adapter in names:
                 linear.to(dtype)
     for parameter in llm.parameters():
         parameter.requires_grad_(flags.get(id(parameter), True))
-    return switch
+    return AdapterSwitch(llm)
 
 
 def _check(names: Sequence[str], rank: int, alpha: float, dropout: float) -> None:
@@ -273,18 +235,3 @@ def switched_linears(layer: DualLoRALinear) -> Iterator[SwitchedLinear]:
     for linears in (layer.lora_A, layer.lora_B):
         for linear in linears.values():
             yield cast("SwitchedLinear", linear)
-
-
-def switch_of(llm: nn.Module) -> AdapterSwitch | None:
-    """Returns the model's switch, or None if it has no adapters."""
-    found = next((m for m in llm.modules() if isinstance(m, SwitchedLinear)), None)
-    return None if found is None else found.switch
-
-
-def adapter_of(parameter: str) -> str:
-    """Returns the adapter that a parameter belongs to by its name, or "" for none.
-
-    Its optimiser group carries this as `side`.
-    """
-    match = re.search(r"\.lora_[AB]\.([^.]+)\.weight$", parameter)
-    return match.group(1) if match else ""

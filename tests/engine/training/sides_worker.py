@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,9 @@ from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwar
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from collavo.engine.training.side_optimizer import SideAdamW
-from collavo.modeling.adapters.dual_lora import adapter_of, add_adapters, switch_of
+from collavo.modeling.adapters.dual_lora import add_adapters
 from collavo.modeling.adapters.injection import Injection, InjectionState
+from collavo.modeling.adapters.switch import AdapterSwitch, adapter_of
 from collavo.modeling.adapters.targets import add_plora, plora_linears
 
 KINDS = ("image", "vl", "vl", "image", "image", "vl", "vl", "image")
@@ -81,7 +83,7 @@ def start(mode: str) -> Accelerator:
             "zero_allow_untested_optimizer": True,
             "zero_force_ds_cpu_optimizer": False,
             "train_micro_batch_size_per_gpu": 1,
-            "gradient_accumulation_steps": PARTS // 2,
+            "gradient_accumulation_steps": PARTS // 2,  # of each of two processes
             "gradient_clipping": CLIP,
         }
         options["deepspeed_plugin"] = DeepSpeedPlugin(hf_ds_config=config)
@@ -134,8 +136,7 @@ def main(out: str, mode: str, checkpointing: bool) -> None:
     model = Body().train()
     if checkpointing:
         model.state.checkpoint_layers(model.llm)
-    switch = switch_of(model.llm)
-    assert switch is not None
+    switch = AdapterSwitch(model.llm)
     inner = SideAdamW(groups_of(model), lr=1e-2, weight_decay=0.1)
     wrapped, optimizer = accelerator.prepare(model, inner)
     mine = [part for part in range(PARTS) if part % world == rank]
@@ -147,14 +148,12 @@ def main(out: str, mode: str, checkpointing: bool) -> None:
         total = 0.0
         for i, part in enumerate(mine):
             last = i == len(mine) - 1
-            # Mean over parts: DDP and DeepSpeed average over processes, this over the rest.
-            if mode == "ddp" and not last:
-                with accelerator.no_sync(wrapped):
-                    loss = wrapped(batch(step, part)) / len(mine)
-                    accelerator.backward(loss)
-            else:
-                loss = wrapped(batch(step, part)) / len(mine)
-                accelerator.backward(loss)
+            accelerator.gradient_state._set_sync_gradients(last)
+            alone = mode == "ddp" and not last
+            with accelerator.no_sync(wrapped) if alone else nullcontext():
+                loss = wrapped(batch(step, part))
+                # DDP and DeepSpeed average over processes, DeepSpeed over micro-batches as well.
+                accelerator.backward(loss if mode == "zero2" else loss / len(mine))
             total += float(loss.detach())
         other = [n for n, _ in model.named_parameters() if adapter_of(n) not in ("", kind)]
         found = dict(model.named_parameters())
