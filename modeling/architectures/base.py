@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
@@ -71,6 +72,12 @@ class Architecture(nn.Module, ABC):
     uses_crayon: bool = False
     """Whether it takes a Crayon Prompt."""
 
+    max_images: int = 1
+    """Images that one conversation or question may have."""
+
+    roles: Mapping[str, tuple[str, ...]] = {}
+    """Names for parameters that lie here and there in the model, with patterns of theirs."""
+
     @abstractmethod
     def render(self, question: str, crayon_text: str | None) -> str:
         """Returns the whole prompt: system, image placeholder, crayon text, question, template."""
@@ -88,6 +95,18 @@ class Architecture(nn.Module, ABC):
         generation: Generation,
     ) -> list[str]:
         """Answers each prompt by itself, nothing shared: row i has image i (uint8 (B, 3, H, W))."""
+
+    def set_dropout(self, probability: float) -> None:
+        """Sets the dropout of its own parts, in training; without such parts nothing happens."""
+        return None
+
+    def reset_parameters(self, seed: int) -> None:
+        """Draws all weights anew, for training from scratch."""
+        raise TypeError(f"{type(self).__name__} draws no weights; set TRAIN.INIT weights")
+
+    def save_stage(self, folder: Path) -> None:
+        """Writes what a stage of training has made of it, for evaluations and the next stage."""
+        raise TypeError(f"{type(self).__name__} does not save what was trained")
 
     def look(self, pixel_values: Tensor) -> list[Tensor]:
         """Computes what VISION.CACHE keeps: the visual features, which depend on pixels alone.

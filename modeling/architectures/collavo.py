@@ -22,6 +22,7 @@ from collavo.modeling.architectures import collavo_answers as answers
 from collavo.modeling.architectures.base import Architecture, Generation, ImageContext
 from collavo.modeling.architectures.collavo_loading import PublishedCheckpoint
 from collavo.modeling.architectures.collavo_sight import Sight, look, sight_of
+from collavo.modeling.architectures.collavo_training import TrainableCoLLaVO
 from collavo.modeling.architectures.published import PLORA_RANK, vision_fields
 from collavo.modeling.crayon.embedding import CrayonEmbedding
 from collavo.modeling.llms.internlm2 import InternLM2
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
 
 @ARCHITECTURES.register("collavo")
-class CoLLaVO(PublishedCheckpoint, Architecture):
+class CoLLaVO(PublishedCheckpoint, TrainableCoLLaVO, Architecture):
     """CLIP features and a Crayon Prompt, injected into InternLM2 through PLoRA on image tokens.
 
     Args:
@@ -56,7 +57,6 @@ class CoLLaVO(PublishedCheckpoint, Architecture):
 
     supports_prefix = True
     uses_crayon = True
-    max_images = 1
     roles = PLORA_ROLES
 
     def __init__(
@@ -116,10 +116,6 @@ class CoLLaVO(PublishedCheckpoint, Architecture):
         super().train(mode)
         self.vision_encoder.eval()
         return self
-
-    def gradient_checkpointing_enable(self) -> None:
-        """Recomputes each decoder layer in the backward pass, with its own image tokens."""
-        self.state.checkpoint_layers(self.llm)
 
     def render(self, question: str, crayon_text: str | None) -> str:
         return self.template.render(question, crayon_text)

@@ -27,7 +27,7 @@ from collavo.engine.training.setup import Setup, start_training
 from collavo.engine.training.stage import read_rules
 from collavo.engine.training.table import show_trainable
 from collavo.engine.training.trackers import open_trackers
-from collavo.engine.training.trainable import Trained, make_trainable
+from collavo.engine.training.trainable import Trained, adapter_of, make_trainable
 from collavo.errors import EXIT_CRASH, EXIT_INTERRUPTED, EXIT_OK, ConfigError
 
 logger = logging.getLogger(__name__)
@@ -172,16 +172,18 @@ def _prepare(stage: _Stage) -> tuple[Any, Any, Callable[[str], None]]:
         betas=(0.9, float(cfg.OPTIMIZER.BETA2)),
     )
     switch = None
-    if any(item.side for item in stage.trained):
-        from collavo.modeling.adapters.dual_lora import AdapterSwitch
+    if any(adapter_of(item.name) for item in stage.trained):
+        from collavo.modeling.adapters.switch import switch_of
 
-        switch = AdapterSwitch(task.model.llm)
+        switch = switch_of(task.model.llm)
     model, optimizer = accelerator.prepare(task.model, inner)
 
     def choose(side: str) -> None:
         inner.active_side = side
-        if switch is not None:
-            switch.train_only(side or None)
+        if switch is not None and side:
+            switch.train_only(side)
+        elif switch is not None:
+            switch.train_all()
 
     return model, optimizer, choose
 

@@ -67,9 +67,9 @@ def make_trainable(
     chosen = _choose(model, rules)
     trained: list[Trained] = []
     for name, parameter in list(model.named_parameters()):
-        rule = chosen.get(name)
-        if rule is None:
+        if name not in chosen:
             continue
+        rule = chosen[name]
         if not parameter.is_floating_point():
             raise ConfigError(
                 f"TRAIN.MODULES: {rule.module} cannot be trained ({rule.mode}): {name} is quantised"

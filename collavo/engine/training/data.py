@@ -1,0 +1,108 @@
+"""The data of a training: the mix of its sources, and which of their rows each step takes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from collavo.datasets.instruction.mix import Mix
+from collavo.datasets.instruction.opening import open_mix
+from collavo.datasets.instruction.plan import Plan
+from collavo.datasets.instruction.source import SourceSpec, parse_source
+from collavo.datasets.registration.roots import named_root, use_root
+from collavo.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collavo.modeling.llms.chat import ChatTemplate, ChatTokenizer
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Conversations and their order.
+
+    Args:
+        mix: The sources.
+        plan: Which rows each step takes.
+    """
+
+    mix: Mix
+    plan: Plan
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The sources' names: the tasks of a loss over tasks."""
+        return self.mix.names
+
+    def fingerprint(self) -> str:
+        """What identifies the content of all sources."""
+        return self.mix.fingerprint()
+
+
+def open_data(
+    cfg: Any, model: Any, tokenizer: ChatTokenizer, template: ChatTemplate, is_main: bool
+) -> TrainingData:
+    """Opens the sources of TRAIN.DATA and DATASETS.TRAIN and plans the steps.
+
+    Args:
+        cfg: The configuration.
+        model: Says how many images a conversation may have, and their tokens.
+        tokenizer: Counts tokens.
+        template: How conversations are written.
+        is_main: Whether this process reports what is found in the data.
+
+    Raises:
+        ConfigError: No source is named, or one is described wrongly.
+        DataError: A source is broken, or samples are too long for the model.
+        MissingFileError: A file is not there.
+    """
+    given: list[Any] = [*cfg.TRAIN.DATA, *filter(None, cfg.DATASETS.TRAIN.split(","))]
+    if not given:
+        raise ConfigError(
+            "TRAIN.DATA is empty: name what to train on, such as "
+            "llava:/data/llava_v1_5_mix665k.json?images=/data, or miniature:vl to try it out"
+        )
+    use_root(cfg.DATASETS.ROOT)
+    specs = [_rooted(parse_source(one)) for one in given]
+    mix = open_mix(
+        specs,
+        cfg.RANDOM_SEED,
+        grid=model.grid,
+        max_images=model.max_images,
+        max_bad_rows=cfg.TRAIN.MAX_BAD_ROWS,
+    )
+    image_steps = float(cfg.TRAIN.IMAGE_STEPS)
+    plan = Plan(
+        mix,
+        cfg.TRAIN.BATCH_SIZE,
+        cfg.RANDOM_SEED,
+        cfg.TRAIN.DATA_MODE,
+        None if image_steps < 0 else image_steps,
+        cfg.TRAIN.GROUP_BY_LENGTH,
+    )
+    if is_main:
+        for name, source in zip(mix.names, mix.sources, strict=True):
+            logger.info("%s: %d conversations, weight %g", name, len(source), source.spec.weight)
+    return TrainingData(mix, plan)
+
+
+def _rooted(spec: SourceSpec) -> SourceSpec:
+    """Looks for relative paths below the datasets' root, where they are not there from here."""
+    root = named_root()
+    if root is None or spec.format == "miniature":
+        return spec
+    found: Mapping[str, Any] = {
+        key: str(root.path / given)
+        for key in ("path", "images")
+        if (given := getattr(spec, key)) and _only_below(root.path, given)
+    }
+    return replace(spec, **found)
+
+
+def _only_below(root: Path, given: str) -> bool:
+    path = Path(given).expanduser()
+    return not path.is_absolute() and not path.exists() and (root / path).exists()

@@ -1,0 +1,141 @@
+"""Turns conversations into batches: images read and mapped, crayon made, text encoded."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from collavo.datasets.instruction.collate import Batch, Example, collate
+from collavo.engine.crayons import CrayonMaker
+from collavo.engine.images import Loaded
+from collavo.engine.plan import Unit
+from collavo.errors import DataError
+from collavo.modeling.llms.chat import ChatTemplate, encode
+from collavo.records import Conversation, CrayonPrompt, ImageRef
+
+if TYPE_CHECKING:
+    from jaxtyping import UInt8
+
+    from collavo.modeling.llms.chat import ChatTokenizer
+
+logger = logging.getLogger(__name__)
+
+
+class ExampleMaker:
+    """Makes a batch of conversations.
+
+    Args:
+        mapper: Turns an image into uint8 (H, W, 3) at the model's size.
+        crayons: Makes the Crayon Prompts.
+        tokenizer: The model's.
+        template: How conversations are written.
+        pad_id: Stands at padding.
+        max_bad_images: Broken images to go on with; their conversations are left out.
+    """
+
+    def __init__(
+        self,
+        mapper: Callable[[ImageRef], UInt8[np.ndarray, "height width 3"]],
+        crayons: CrayonMaker,
+        tokenizer: ChatTokenizer,
+        template: ChatTemplate,
+        pad_id: int,
+        max_bad_images: int = 0,
+    ) -> None:
+        self._mapper, self._crayons = mapper, crayons
+        self._tokenizer, self._template, self._pad_id = tokenizer, template, pad_id
+        self._max_bad, self._bad = max_bad_images, set[str]()
+
+    def __call__(self, conversations: Sequence[Conversation]) -> Batch:
+        """Makes the batch.
+
+        Raises:
+            DataError: More images than allowed are broken, or none of the conversations is usable.
+        """
+        usable: list[tuple[Conversation, list[Loaded]]] = []
+        for conversation in conversations:
+            try:
+                images = [self._read(ref) for ref in conversation.images]
+            except DataError as error:
+                self._count(conversation, error)
+                continue
+            usable.append((conversation, images))
+        if not usable:
+            raise DataError(
+                f"no image of {', '.join(c.sample_id for c in conversations)} can be opened, so "
+                "this process has nothing to train on in the step; mend or remove them"
+            )
+        prompt = self._crayon([image for _, images in usable for image in images])
+        examples, begin = [], 0
+        for conversation, images in usable:
+            end = begin + len(images)
+            examples.append(self._example(conversation, images, _part(prompt, begin, end)))
+            begin = end
+        return collate(examples, self._pad_id)
+
+    def _read(self, ref: ImageRef) -> Loaded:
+        try:
+            data = ref.read()
+        except OSError as error:
+            raise DataError(f"{ref.label} cannot be read: {error}") from error
+        loaded = Loaded(Unit(ref.label, ref, (), (), 1.0))
+        loaded.digest = hashlib.sha256(data).hexdigest()
+        loaded.pixels = self._mapper(ImageRef(data=data, name=ref.label))
+        return loaded
+
+    def _count(self, conversation: Conversation, error: DataError) -> None:
+        """Counts a broken image; the same one in a later epoch is not counted again."""
+        if conversation.sample_id not in self._bad:
+            self._bad.add(conversation.sample_id)
+            logger.warning("%s is left out: %s", conversation.sample_id, error)
+        if len(self._bad) > self._max_bad:
+            raise DataError(
+                f"{len(self._bad)} conversations have broken images, last {conversation.sample_id} "
+                f"({error}); TRAIN.MAX_BAD_IMAGES is {self._max_bad}. Mend or remove them, or "
+                "allow more: they are then left out and reported"
+            ) from error
+
+    def _crayon(self, images: Sequence[Loaded]) -> CrayonPrompt | None:
+        if not images:
+            return None
+        return self._crayons.make(images, torch.stack([_pixels(image) for image in images]))[0]
+
+    def _example(
+        self, conversation: Conversation, images: Sequence[Loaded], crayon: CrayonPrompt | None
+    ) -> Example:
+        text = None
+        if conversation.crayon_text and crayon is not None and crayon.text:
+            text = crayon.text[0]
+        encoded = encode(self._template, conversation.turns, text, len(images), self._tokenizer)
+        return Example(
+            encoded.ids,
+            encoded.labels,
+            tuple(_pixels(image) for image in images),
+            text,
+            crayon,
+            conversation.sample_id,
+            conversation.task,
+            conversation.kind,
+        )
+
+
+def _pixels(image: Loaded) -> Any:
+    assert image.pixels is not None, "read images have pixels"
+    return torch.from_numpy(image.pixels).permute(2, 0, 1)
+
+
+def _part(prompt: CrayonPrompt | None, begin: int, end: int) -> CrayonPrompt | None:
+    """The Crayon Prompt of some images of a batch."""
+    if prompt is None or begin == end:
+        return None
+    semantic, number = prompt.semantic, prompt.number
+    return CrayonPrompt(
+        None if semantic is None else semantic[begin:end],
+        None if number is None else number[begin:end],
+        prompt.text[begin:end],
+    )

@@ -1,0 +1,167 @@
+"""Training a vision-language model on conversations."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from collavo.datasets.instruction.collate import Batch
+from collavo.engine.assemble import segment_cache
+from collavo.engine.crayons import CrayonMaker
+from collavo.engine.models import Model
+from collavo.engine.training.data import TrainingData, open_data
+from collavo.engine.training.examples import ExampleMaker
+from collavo.engine.training.task import LossParts, Place
+from collavo.modeling.llms.chat import IGNORE_INDEX, get_chat_template
+from collavo.modeling.losses.base import Rows
+from collavo.registry import ARCHITECTURES, LOSSES, MAPPERS, SEGMENTERS
+
+if TYPE_CHECKING:
+    from collavo.modeling.losses.base import TokenLoss
+
+logger = logging.getLogger(__name__)
+
+
+class VLMTask:
+    """A registered architecture, conversations from any mix of sources, and a loss over tokens.
+
+    Args:
+        model: The architecture, on its device.
+        segmenter: Makes its Crayon Prompts, or None.
+        data: The conversations and which of them each step takes.
+        make: Turns conversations into a batch.
+        loss: Weighs the tokens.
+        parts: What an evaluation in between works with.
+    """
+
+    name = "vlm"
+
+    def __init__(
+        self,
+        model: Any,
+        data: TrainingData,
+        make: ExampleMaker,
+        loss: TokenLoss,
+        parts: Model,
+    ) -> None:
+        self.model = model
+        self._data, self._make, self._loss, self._parts = data, make, loss, parts
+        self._tasks = {name: number for number, name in enumerate(data.names)}
+        self._start = {"model": model.fingerprint(), "data": data.fingerprint()}
+
+    @classmethod
+    def from_config(cls, cfg: Any, device: str, is_main: bool = True) -> VLMTask:
+        """Builds model and data as the configuration says.
+
+        Raises:
+            UserError: Anything in it does not fit.
+        """
+        template = get_chat_template(cfg.TRAIN.TEMPLATE)
+        loss = LOSSES.get(cfg.TRAIN.LOSS)()
+        architecture: Any = ARCHITECTURES.get(cfg.MODEL.NAME)
+        model = architecture.from_config(cfg, device)
+        if cfg.TRAIN.INIT == "random":
+            model.reset_parameters(cfg.RANDOM_SEED)
+        model.set_dropout(cfg.TRAIN.PLORA_DROPOUT)
+        tokenizer = model.known_tokenizer()
+        data = open_data(cfg, model, tokenizer, template, is_main)
+        segmenter: Any = None
+        if model.uses_crayon and cfg.CRAYON.MODE != "none":
+            chosen: Any = SEGMENTERS.get(cfg.SEGMENTER.NAME)
+            segmenter = chosen.from_config(cfg, grid=model.grid, device=device)
+        mapper = MAPPERS.get(getattr(model, "mapper", "vqa"))(model.image_size)
+        parts = Model(model, segmenter, mapper, device)
+        crayons = CrayonMaker(segmenter, cfg.CRAYON.MODE, segment_cache(cfg, parts))
+        make = ExampleMaker(
+            mapper, crayons, tokenizer, template, model.pad_token_id, cfg.TRAIN.MAX_BAD_IMAGES
+        )
+        return cls(model, data, make, loss, parts)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps of a pass over the data."""
+        return self._data.plan.steps_per_epoch
+
+    def kind(self, step: int) -> str:
+        """The adapter that a step trains, "" where steps are not parted."""
+        return self._data.plan.step(step).kind
+
+    def load(self, step: int, place: Place) -> Batch:
+        """Reads this share of a step's conversations."""
+        refs = self._data.plan.step(step).refs[place.share]
+        return self._make([self._data.mix[ref] for ref in refs])
+
+    def counts(self, batch: Batch) -> Tensor:
+        """What the loss is normalised by, and the labelled tokens of each task."""
+        rows = self._rows(batch)
+        return torch.cat([rows.by_task(rows.tokens), self._loss.counts(rows)])
+
+    def tokens(self, batch: Batch) -> int:
+        """Tokens that the LLM sees."""
+        images = 0 if batch.pixel_values is None else len(batch.pixel_values)
+        return int(batch.attention_mask.sum()) + images * (self.model.num_tokens - 1)
+
+    def sample_ids(self, batch: Batch) -> list[str]:
+        """Names the conversations."""
+        return list(batch.sample_ids)
+
+    def loss(self, model: nn.Module, batch: Batch, totals: Tensor) -> LossParts:
+        """Runs the model; the mean loss of each task goes to the log where there are several."""
+        rows, totals = self._rows(batch), totals.cpu()
+        weights = self._loss.weights(rows, totals[len(self._tasks) :])
+        output = model(
+            input_ids=batch.input_ids,
+            pixel_values=batch.pixel_values,
+            crayon=batch.crayon,
+            attention_mask=batch.attention_mask,
+            labels=batch.labels,
+            logits_to_keep=None,
+            reduction="none",
+        )
+        each: Tensor = output.loss
+        weighted = weights.repeat_interleave(rows.tokens).to(each.device, each.dtype)
+        scalars: dict[str, Tensor] = {}
+        if len(self._tasks) > 1:
+            owner = rows.tasks.repeat_interleave(rows.tokens).to(each.device)
+            sums = each.new_zeros(len(self._tasks)).index_add_(0, owner, each.detach())
+            for name, number in self._tasks.items():
+                if totals[number] > 0:  # in the whole step, so alike in all processes
+                    scalars[f"loss/{name}"] = sums[number] / float(totals[number])
+        return LossParts((each * weighted).sum(), scalars)
+
+    def export(self, folder: Path) -> None:
+        """Writes the published format; with adapters, a stage's artefact."""
+        self.model.save_stage(folder)
+
+    @torch.no_grad()
+    def probe(self) -> Tensor:
+        """Logits of a short prompt without image."""
+        was = self.model.training
+        self.model.eval()
+        ids = self.model.known_tokenizer().encode("Is there a dog?")
+        found = self.model(torch.tensor([ids], device=self.model.device)).logits.float().cpu()
+        self.model.train(was)
+        return found
+
+    def fingerprint(self) -> Mapping[str, Any]:
+        """The weights it begins with, and the data."""
+        return self._start
+
+    def evaluated(self, step: int) -> Model:
+        """Returns the model as it is, for the evaluation engine; its identity names the step."""
+        self.model.identity = {**self.model.identity, "training": {"step": step, **self._start}}
+        self.model.eval()
+        return self._parts
+
+    def _rows(self, batch: Batch) -> Rows:
+        return Rows(
+            (batch.labels[:, 1:] != IGNORE_INDEX).sum(1),
+            batch.attention_mask.sum(1),
+            torch.tensor([self._tasks[name] for name in batch.tasks]),
+            len(self._tasks),
+        )

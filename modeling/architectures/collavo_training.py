@@ -1,0 +1,64 @@
+"""The part of CoLLaVO that has to do with training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import torch
+
+from collavo.modeling.adapters.injection import InjectionState
+from collavo.modeling.adapters.plora import PLoRADown
+from collavo.modeling.architectures.collavo_loading import rules_of
+from collavo.modeling.architectures.published import published_shapes
+from collavo.modeling.architectures.tiny.checkpoint import draw_tensor
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from collavo.modeling.architectures.collavo import CoLLaVO
+
+
+class TrainableCoLLaVO:
+    """What a training asks of the model, besides `forward`."""
+
+    state: InjectionState
+    llm: PreTrainedModel
+
+    def gradient_checkpointing_enable(self) -> None:
+        """Recomputes each decoder layer in the backward pass, with its own image tokens."""
+        self.state.checkpoint_layers(self.llm)
+
+    def set_dropout(self, probability: float) -> None:
+        """Sets the probability on PLoRA's input, in training."""
+        for module in self.llm.modules():
+            if isinstance(module, PLoRADown):
+                module.dropout.p = probability
+
+    @torch.no_grad()
+    def reset_parameters(self, seed: int) -> None:
+        """Draws all weights anew; B of PLoRA and of the crayon branch begin at zero.
+
+        Args:
+            seed: Equal seeds give equal weights on every machine.
+        """
+        model = cast("CoLLaVO", self)
+        shapes = published_shapes(model.config, model.rank)
+        for name, rule in rules_of(model).items():
+            whole = draw_tensor(name, shapes[name], seed)
+            if name.endswith(("Plora_B.weight", "Plora_seg_B.weight")):
+                whole.zero_()
+            for target, part in zip(rule.targets, rule.parts(whole), strict=False):
+                model.get_parameter(target).copy_(part)
+
+    def save_stage(self, folder: Path) -> None:
+        """Writes the published format; where there are adapters, a stage's artefact on its base."""
+        from collavo.modeling.adapters.switch import switch_of
+
+        model = cast("CoLLaVO", self)
+        if switch_of(model.llm) is None:
+            model.save_pretrained(folder)
+            return
+        from collavo.modeling.checkpoints.artefact import write_artefact
+
+        write_artefact(model, folder)
