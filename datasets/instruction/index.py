@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import json
-import logging
 import os
 from array import array
 from collections.abc import Mapping
@@ -14,15 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
-from collavo.config.paths import cache_dir
+from collavo.datasets.instruction.kept import Kept, files_key, keep, load_kept
 from collavo.datasets.instruction.rows import measure, read_row
 from collavo.datasets.instruction.scan import scan_rows
 from collavo.datasets.instruction.source import BadRows
-
-logger = logging.getLogger(__name__)
 
 VERSION = 1
 """Counts changes of what is indexed and checked; part of the key of kept indexes."""
@@ -80,12 +73,14 @@ def file_index(path: Path) -> RowIndex:
         MissingFileError: The file is not there.
         DataError: It is broken.
     """
-    kept = _cache_file(path)
-    if kept is not None and (found := _load(kept)) is not None:
-        return found
+    try:
+        key = files_key(f"rows {VERSION}", [path])
+    except OSError:
+        return build_index(path)  # says what is wrong
+    if (found := load_kept(key)) is not None:
+        return RowIndex(**found.arrays, bad=found.bad)
     index = build_index(path)
-    if kept is not None:
-        _save(kept, index)
+    keep(key, Kept(index.arrays(), index.bad))
     return index
 
 
@@ -166,41 +161,3 @@ class RowFile:
 
     def __getstate__(self) -> dict[str, Any]:
         return {"path": self.path, "_fd": None}
-
-
-def _cache_file(path: Path) -> Path | None:
-    """Where the index of the file as it is now would be kept."""
-    try:
-        info = path.stat()
-    except OSError:
-        return None
-    key = f"{VERSION}\0{path.resolve()}\0{info.st_size}\0{info.st_mtime_ns}"
-    name = hashlib.sha256(key.encode()).hexdigest()[:32]
-    return cache_dir() / "instruction" / f"{name}.index.safetensors"
-
-
-def _load(kept: Path) -> RowIndex | None:
-    if not kept.is_file():
-        return None
-    try:
-        with safe_open(kept, framework="np") as file:
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            bad = json.loads(file.metadata()["bad"])
-        first = tuple((str(name), str(problem)) for name, problem in bad["first"])
-        return RowIndex(**arrays, bad=BadRows(int(bad["count"]), first))
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
-        logger.warning("the kept index %s cannot be read (%s); it is made anew", kept, error)
-        return None
-
-
-def _save(kept: Path, index: RowIndex) -> None:
-    bad = json.dumps({"count": index.bad.count, "first": index.bad.first})
-    partial = kept.with_suffix(f".{os.getpid()}.new")
-    try:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        save_file(index.arrays(), partial, {"bad": bad})
-        partial.replace(kept)
-    except (OSError, SafetensorError) as error:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
-        logger.warning("the index cannot be kept at %s: %s", kept, error)

@@ -154,6 +154,10 @@ def _open(spec: SourceSpec, seed: int, grid: tuple[int, int] | None) -> Source:
         from collavo.datasets.instruction.panoptic import open_panoptic
 
         return open_panoptic(spec, grid, seed)
+    if spec.format == "parquet":
+        from collavo.datasets.instruction.parquet import ParquetSource
+
+        return ParquetSource(spec)
     return LlavaSource(spec)
 
 

@@ -166,6 +166,16 @@ class ParquetCell:
             return None
 
 
+def group_column(file: Path, group: int, column: str) -> pyarrow.ChunkedArray:
+    """Returns one column of one row group, from memory if it was read lately.
+
+    Raises:
+        MissingFileError: The file is not there.
+        DataError: It is broken.
+    """
+    return _groups.column(file, group, column)
+
+
 class _Groups:
     """The image columns of the row groups that were read last, shared by all threads."""
 
