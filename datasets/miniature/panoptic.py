@@ -67,23 +67,36 @@ def write_panoptic(json_path: Path, folder: Path, images: Iterable[tuple[str, Sc
             others, and its scene. An image's id is the scene's seed.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    entries, annotations = [], []
-    for name, drawn in images:
-        height, width = drawn.panoptic.shape
-        picture = f"{PurePosixPath(name).with_suffix('')}.png".replace("/", "_")
-        encode(drawn.panoptic).save(folder / picture)
-        entries.append({"id": drawn.seed, "file_name": name, "width": width, "height": height})
-        annotations.append(
-            {
-                "image_id": drawn.seed,
-                "file_name": picture,
-                "segments_info": segments_info(drawn),
-            }
-        )
+    write_document(json_path, [panoptic_row(folder, name, drawn) for name, drawn in images])
+
+
+def panoptic_row(folder: Path, name: str, drawn: Scene) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Writes the PNG of one scene.
+
+    Args:
+        folder: Where it goes.
+        name: The image's file name.
+        drawn: The scene.
+
+    Returns:
+        What the JSON says of the image, and its annotation.
+    """
+    height, width = drawn.panoptic.shape
+    picture = f"{PurePosixPath(name).with_suffix('')}.png".replace("/", "_")
+    encode(drawn.panoptic).save(folder / picture)
+    entry = {"id": drawn.seed, "file_name": name, "width": width, "height": height}
+    segments = segments_info(drawn)
+    annotation = {"image_id": drawn.seed, "file_name": picture, "segments_info": segments}
+    return entry, annotation
+
+
+def write_document(json_path: Path, rows: Iterable[tuple[dict[str, Any], dict[str, Any]]]) -> None:
+    """Writes the JSON file of images and annotations."""
+    listed = list(rows)
     document = {
         "info": {"description": "Ground truth of procedural scenes"},
-        "images": entries,
-        "annotations": annotations,
+        "images": [entry for entry, _ in listed],
+        "annotations": [annotation for _, annotation in listed],
         "categories": [{"id": c.id, "name": c.name, "isthing": c.isthing} for c in COCO_PANOPTIC],
     }
     json_path.write_text(json.dumps(document) + "\n", encoding="utf-8")

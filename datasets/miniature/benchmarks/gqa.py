@@ -41,7 +41,7 @@ def write(root: Path) -> list[tuple[str, Scene]]:
     questions: dict[str, Any] = {}
     for drawn in gallery.scenes(IMAGES):
         gallery.put(f"n{drawn.seed}.jpg", drawn)
-        listed = _questions(drawn, Dice(drawn.seed))
+        listed = questions_about(drawn, Dice(drawn.seed))
         keys = [f"20{drawn.seed % 10**6:06d}{number:02d}" for number in range(len(listed))]
         for key, asked in zip(keys, listed, strict=True):
             named = dict(zip(keys, listed, strict=True))
@@ -50,7 +50,7 @@ def write(root: Path) -> list[tuple[str, Scene]]:
     return gallery.entries
 
 
-def _questions(drawn: Scene, dice: Dice) -> list[Asked]:
+def questions_about(drawn: Scene, dice: Dice) -> list[Asked]:
     """Returns eight questions that every scene has, and those that its objects give besides."""
     present = dice.sample(list(drawn.counts()), 2)
     gone, other = dice.sample([name for name in SHAPES if name not in drawn.counts()], 2)

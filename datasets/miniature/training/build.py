@@ -1,0 +1,184 @@
+"""Writes training scenes into the cache: pictures, panoptic maps, conversations in LLaVA's form."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import multiprocessing
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from collavo.config.paths import cache_dir
+from collavo.datasets.miniature.benchmarks import pope
+from collavo.datasets.miniature.build import version
+from collavo.datasets.miniature.dice import Dice
+from collavo.datasets.miniature.drawing import save
+from collavo.datasets.miniature.files import write_json
+from collavo.datasets.miniature.panoptic import panoptic_row, write_document
+from collavo.datasets.miniature.scenes import TRAINING_SEEDS, scene
+from collavo.datasets.miniature.training.turns import (
+    CAPTIONS,
+    SHORT_ANSWER,
+    Said,
+    caption,
+    conversation,
+    turns_about,
+)
+from collavo.errors import ConfigError, DataError
+
+logger = logging.getLogger(__name__)
+
+FIRST_SEED = TRAINING_SEEDS[500_000_000]
+"""The first scene; those before are the segmenter's, so that its maps of these are honest."""
+
+CONVERSATIONS = 4
+"""Rows a scene, each with questions of its own."""
+
+POPE_TURNS = 2
+"""Questions in POPE's wording and with its negatives in each row."""
+
+BLOCK = 50
+"""Scenes that a process draws at a time."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What is kept of a scene once its files are written.
+
+    Args:
+        seed: Its seed.
+        name: The picture's file name.
+        rows: Its entries in the panoptic JSON.
+        objects: The classes of things in it.
+        turns: For each conversation its questions and answers, POPE's not among them.
+        captions: For each conversation the description that ends it, or None.
+    """
+
+    seed: int
+    name: str
+    rows: tuple[dict[str, Any], dict[str, Any]]
+    objects: tuple[str, ...]
+    turns: tuple[list[Said], ...]
+    captions: tuple[Said | None, ...]
+
+
+def training_root(scenes: int, processes: int = 0) -> Path:
+    """Returns the folder of so many training scenes, writing it where it is not there yet.
+
+    It holds `images/`, `panoptic_train.json` with `panoptic_train/`, and `instructions.json`. It
+    appears whole or not at all. The same number of scenes gives the same files everywhere.
+
+    Args:
+        scenes: How many.
+        processes: How many draw at once; 0 for one a core.
+
+    Raises:
+        ConfigError: `scenes` is not in 1..400,000,000.
+        DataError: The cache folder cannot be written.
+    """
+    most = TRAINING_SEEDS.stop - FIRST_SEED
+    if not 1 <= scenes <= most:
+        raise ConfigError(f"the miniature has training scenes 1..{most}; asked for {scenes}")
+    target = cache_dir() / f"miniature-training-{_version()}-{scenes}"
+    if target.is_dir():
+        return target
+    work: Path | None = None
+    try:
+        cache_dir().mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=".miniature-", dir=cache_dir()))
+        logger.info("drawing %d training scenes into %s", scenes, target)
+        write(work, scenes, processes)
+        work.chmod(0o755)  # mkdtemp makes it private; users of a machine may share the cache
+        os.rename(work, target)
+    except OSError as error:
+        if not target.is_dir():
+            raise DataError(
+                f"the training scenes cannot be written to {target} ({error.strerror}); "
+                "make room there, or set COLLAVO_CACHE to another folder"
+            ) from error
+    finally:
+        if work is not None:
+            shutil.rmtree(work, ignore_errors=True)
+    return target
+
+
+def write(root: Path, scenes: int, processes: int = 0) -> None:
+    """Writes the files of the first `scenes` scenes below `root`; see `training_root`."""
+    for folder in ("images", "panoptic_train"):
+        (root / folder).mkdir(parents=True)
+    listed = list(_draw_all(root, scenes, processes or len(os.sched_getaffinity(0))))
+    write_document(root / "panoptic_train.json", [drawn.rows for drawn in listed])
+    write_json(root / "instructions.json", instructions(listed))
+
+
+def instructions(listed: Sequence[Drawn]) -> list[dict[str, object]]:
+    """Returns the rows of all conversations, scene by scene.
+
+    POPE's negatives depend on which classes are frequent, and on which are seen together, over all
+    scenes: its questions are made here, and mixed into the others.
+    """
+    objects = {drawn.name: drawn.objects for drawn in listed}
+    asked: dict[str, list[Said]] = {drawn.name: [] for drawn in listed}
+    for split in pope.SPLITS:
+        for row in pope.questions(objects, split):
+            answer = str(row["label"]).capitalize()
+            asked[str(row["image"])].append((f"{row['text']}{SHORT_ANSWER}", answer))
+    rows = []
+    for drawn in listed:
+        for number, turns in enumerate(drawn.turns):
+            dice = Dice(drawn.seed * CONVERSATIONS + number)
+            mixed = dict(dice.shuffled([*turns, *_balanced(asked[drawn.name], dice)]))
+            last = drawn.captions[number]
+            said = [*mixed.items(), *([last] if last is not None else [])]
+            rows.append(conversation(said, drawn.name, f"{drawn.seed}_{number}"))
+    return rows
+
+
+def _balanced(asked: Sequence[Said], dice: Dice) -> list[Said]:
+    """Draws some of a scene's POPE questions, each with an answer drawn first."""
+    wanted = [dice.choice(("Yes", "No")) for _ in range(POPE_TURNS)]
+    return [dice.choice([said for said in asked if said[1] == answer]) for answer in wanted]
+
+
+def _draw_all(root: Path, scenes: int, processes: int) -> Iterator[Drawn]:
+    seeds = range(FIRST_SEED, FIRST_SEED + scenes)
+    blocks = [seeds[start : start + BLOCK] for start in range(0, scenes, BLOCK)]
+    if processes == 1 or len(blocks) == 1:
+        for block in blocks:
+            yield from _draw_block(root, block)
+        return
+    # Not forked: the caller may have threads (torch's), which a forked process would lack.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(processes, len(blocks)), mp_context=context) as pool:
+        for found in pool.map(_draw_block, [root] * len(blocks), blocks):
+            yield from found
+
+
+def _draw_block(root: Path, seeds: range) -> list[Drawn]:
+    return [_draw(root, seed) for seed in seeds]
+
+
+def _draw(root: Path, seed: int) -> Drawn:
+    drawn, name = scene(seed), f"{seed:012d}.jpg"
+    save(drawn.image, root / "images" / name)
+    turns, captions = [], []
+    for number in range(CONVERSATIONS):
+        dice = Dice((seed * CONVERSATIONS + number) * 2 + 1)
+        turns.append(turns_about(drawn, dice))
+        captions.append(caption(drawn, dice) if dice.chance(CAPTIONS) else None)
+    rows = panoptic_row(root / "panoptic_train", name, drawn)
+    return Drawn(seed, name, rows, tuple(drawn.counts()), tuple(turns), tuple(captions))
+
+
+def _version() -> str:
+    """The digest of the sources that draw the scenes and word the conversations."""
+    digest = hashlib.sha256(version().encode())
+    for file in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(file.name.encode() + file.read_bytes())
+    return digest.hexdigest()[:12]
