@@ -11,7 +11,7 @@ from importlib import metadata
 REQUIRED = (
     *("torch", "transformers", "accelerate", "peft", "fvcore", "yacs", "pycocotools", "datasets"),
     *("PIL", "numpy", "scipy", "safetensors", "sentencepiece", "pyarrow", "pandas", "openpyxl"),
-    *("rich", "jaxtyping", "collavo"),
+    *("rich", "jaxtyping", "matplotlib", "collavo"),
 )
 OPTIONAL = (
     *("bitsandbytes", "flash_attn", "deepspeed", "detectron2"),

@@ -20,7 +20,7 @@ from collavo.datasets.miniature.scenes import EVALUATION_SEEDS, Scene, scene, un
 from collavo.datasets.miniature.shapes.catalog import SHAPES
 
 FIRST_SEED = EVALUATION_SEEDS[10_001]
-SCENES_A_TASK = 10
+SCENES_A_TASK = 30
 """Images of each task that is asked about scenes."""
 
 NESTED = ("artwork", "celebrity", "landmark", "posters", "scene")

@@ -21,7 +21,11 @@ def toy(tmp_path: Path, repository: Path) -> Callable[..., subprocess.CompletedP
     """Returns a function that trains the toy in a folder and returns the finished process."""
 
     def run(
-        folder: str = "run", processes: int = 1, env: dict[str, str] | None = None, **keys: Any
+        folder: str = "run",
+        processes: int = 1,
+        env: dict[str, str] | None = None,
+        accel: str = "multi_cpu.yaml",
+        **keys: Any,
     ) -> subprocess.CompletedProcess[str]:
         settings = {
             "TRAIN.DIR": tmp_path / folder,
@@ -39,9 +43,10 @@ def toy(tmp_path: Path, repository: Path) -> Callable[..., subprocess.CompletedP
         words = [str(word) for pair in settings.items() for word in pair]
         command = [sys.executable, str(TOY), "--overrides", *words]
         if processes > 1:
-            config = repository / "configs" / "accel" / "multi_cpu.yaml"
+            config = repository / "configs" / "accel" / accel
             launch = ["-m", "accelerate.commands.launch", "--config_file", str(config)]
             launch += [f"--num_processes={processes}", "--main_process_port=0"]
+            launch += ["--mixed_precision=no"]
             command = [sys.executable, *launch, *command[1:]]
         return subprocess.run(
             command,
@@ -49,7 +54,7 @@ def toy(tmp_path: Path, repository: Path) -> Callable[..., subprocess.CompletedP
             cwd=repository,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=600,
         )
 
     return run
