@@ -142,6 +142,7 @@ def test_only_the_named_adapter_gets_gradients_and_they_are_those_of_full_traini
     wanted = {n: p.grad.clone() for n, p in llm.named_parameters() if p.grad is not None}
     assert {adapter_of(n) for n in wanted} == {"image", "vl"}
     crayon = features.grad
+    features.grad = None
     set_turn(llm, Turn(("image", "vl")))
     if checkpointing:
         state.checkpoint_layers(llm)
