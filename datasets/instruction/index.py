@@ -17,7 +17,7 @@ from collavo.datasets.instruction.rows import measure, read_row
 from collavo.datasets.instruction.scan import scan_rows
 from collavo.datasets.instruction.source import BadRows
 
-VERSION = 1
+VERSION = 2
 """Counts changes of what is indexed and checked; part of the key of kept indexes."""
 
 
@@ -28,8 +28,9 @@ class RowIndex:
     Args:
         starts: int64 place of each row in the file, in bytes.
         sizes: int64 bytes of each row.
-        lengths: int64 rough length of each row's text, in characters.
+        lengths: int64 bytes of each row's text.
         images: int32 number of images of each row.
+        turns: int32 number of turns of each row.
         numbers: int64 number of the row in the file, from 1, bad rows counted, too.
         repeats: int32 1 for the first row of an id, 2 for the second, ...
         bad: The rows that are left out, with the rows' ids.
@@ -39,6 +40,7 @@ class RowIndex:
     sizes: np.ndarray = field(repr=False)
     lengths: np.ndarray = field(repr=False)
     images: np.ndarray = field(repr=False)
+    turns: np.ndarray = field(repr=False)
     numbers: np.ndarray = field(repr=False)
     repeats: np.ndarray = field(repr=False)
     bad: BadRows = BadRows()
@@ -48,7 +50,7 @@ class RowIndex:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """All arrays by name."""
-        names = ("starts", "sizes", "lengths", "images", "numbers", "repeats")
+        names = ("starts", "sizes", "lengths", "images", "turns", "numbers", "repeats")
         return {name: getattr(self, name) for name in names}
 
     def digest(self) -> str:
@@ -92,7 +94,7 @@ def build_index(path: Path) -> RowIndex:
         DataError: It is broken. Unusable rows are counted, not raised.
     """
     starts, sizes, lengths = array("q"), array("q"), array("q")
-    images, numbers, hashes = array("i"), array("q"), array("Q")
+    images, turns, numbers, hashes = array("i"), array("i"), array("q"), array("Q")
     bad = BadRows()
     for number, row in enumerate(scan_rows(path), start=1):
         measured = measure(row.value)
@@ -101,28 +103,40 @@ def build_index(path: Path) -> RowIndex:
             if content.problem:
                 bad += BadRows(1, ((_as_utf8(row_id(row.value, number)), content.problem),))
                 continue
-            measured = len(content.images), sum(len(turn.text) for turn in content.turns)
+            length = sum(len(turn.text) for turn in content.turns)
+            measured = len(content.images), len(content.turns), length
         starts.append(row.start)
         sizes.append(row.size)
         images.append(measured[0])
-        lengths.append(measured[1])
+        turns.append(measured[1])
+        lengths.append(_bytes(row.value) if row.escaped else measured[2])
         numbers.append(number)
-        name = row_id(row.value, number).encode()
+        name = row_id(row.value, number).encode("utf-8", "surrogatepass")
         hashes.append(int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), "little"))
     return RowIndex(
         starts=np.array(starts, dtype=np.int64),
         sizes=np.array(sizes, dtype=np.int64),
         lengths=np.array(lengths, dtype=np.int64),
         images=np.array(images, dtype=np.int32),
+        turns=np.array(turns, dtype=np.int32),
         numbers=np.array(numbers, dtype=np.int64),
         repeats=_repeats(np.array(hashes, dtype=np.uint64)),
         bad=bad,
     )
 
 
+def _bytes(values: Mapping[str, Any]) -> int:
+    """The bytes of a row's texts, or somewhat more: for rows with escaped characters."""
+    texts = (turn.text for turn in read_row(values).turns)
+    return sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
+
+
 def _as_utf8(text: str) -> str:
     """Undoes the scanner's reading as Latin-1."""
-    return text.encode("latin-1", "replace").decode("utf-8", "replace")
+    try:
+        return text.encode("latin-1").decode("utf-8")
+    except UnicodeError:  # it was written by the characters' numbers
+        return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _repeats(hashes: np.ndarray) -> np.ndarray:

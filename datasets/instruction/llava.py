@@ -77,8 +77,12 @@ class LlavaSource:
         """Whether a row is about an image."""
         return bool(self._index.images[row])
 
+    def num_turns(self, row: int) -> int:
+        """How many turns a row has."""
+        return int(self._index.turns[row])
+
     def length(self, row: int) -> int:
-        """The rough length of a row's text in characters (bytes, where they are not ASCII)."""
+        """The length of a row's text in bytes, its tags counted."""
         return int(self._index.lengths[row])
 
     def fingerprint(self) -> str:

@@ -28,8 +28,11 @@ _DEEPEST = 8
 """Mixes within mixes, before it must be a circle."""
 
 
-_MINIATURE = {"vl": ("llava", "vl.json"), "crayon": ("panoptic", "panoptic.json")}
+_MINIATURE = {"vl": ("llava", "instructions.json"), "crayon": ("panoptic", "panoptic_train.json")}
 """Parts of the miniature world: their format and file below its root, beside `images/`."""
+
+_SCENES = 2000
+"""Scenes of the miniature world, where a source does not say how many."""
 
 
 def open_mix(
@@ -145,7 +148,7 @@ def _miniature(spec: SourceSpec) -> SourceSpec:
     from collavo.datasets.miniature.training.build import training_root
 
     format_, file = _MINIATURE[spec.path]
-    root = training_root(spec.scenes)
+    root = training_root(spec.scenes or _SCENES)
     return replace(spec, format=format_, path=str(root / file), images=str(root / "images"))
 
 

@@ -62,6 +62,10 @@ ANSWER = "Sure, it is {objects}."
 """Source: the same paper, Figure 5 and its protocol of crayon instructions."""
 
 
+_NAMED, _BOXED = len("(#100 ), "), len("(#100 ) [0.00, 0.00, 0.00, 0.00], ")
+"""Characters around an object's name, at most."""
+
+
 class PanopticSource:
     """Three conversations an image: names with numbers, also with boxes, and boxes of one class.
 
@@ -133,11 +137,17 @@ class PanopticSource:
         """Always."""
         return True
 
+    def num_turns(self, row: int) -> int:
+        """Always two."""
+        return 2
+
     def length(self, row: int) -> int:
-        """The rough length of a row's text in characters, by its number of segments."""
+        """The most bytes that a row's text can have, by the names of its segments."""
         image, instruction = self._images[row // len(INSTRUCTIONS)], self._instruction(row)
-        told = 1 if CLASS in instruction.question else len(image.segments)
-        return len(instruction.question) + told * (40 if instruction.boxed else 12)
+        names = [CLEAN_NAMES[CONTIGUOUS_ID[s.category_id]] for s in image.segments]
+        around = _BOXED if instruction.boxed else _NAMED
+        told = sum(len(name) + around for name in names)
+        return len(instruction.question) + max(map(len, names)) + len(NO_OBJECTS) + told
 
     def fingerprint(self) -> str:
         """The sha256 of the JSON, the grid and the questions."""

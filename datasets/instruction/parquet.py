@@ -27,7 +27,7 @@ from collavo.records import Conversation, ImageRef, Turn
 
 logger = logging.getLogger(__name__)
 
-VERSION = 1
+VERSION = 2
 """Counts changes of what is read and checked; part of the key of kept indexes."""
 
 LARGE_GROUP = 64 << 20
@@ -61,8 +61,8 @@ class ParquetSource:
         if kept is None:
             kept = self._scan()
             keep(key, kept)
-        self._rows, self._images, self._lengths = (
-            kept.arrays[name] for name in ("rows", "images", "lengths")
+        self._rows, self._images, self._turns, self._lengths = (
+            kept.arrays[name] for name in ("rows", "images", "turns", "lengths")
         )
         self.bad = BadRows(
             kept.bad.count, tuple((f"{spec.name}:{n}", problem) for n, problem in kept.bad.first)
@@ -107,6 +107,10 @@ class ParquetSource:
         """Whether a row is about an image."""
         return bool(self._images[row])
 
+    def num_turns(self, row: int) -> int:
+        """How many turns a row has."""
+        return int(self._turns[row])
+
     def length(self, row: int) -> int:
         """The length of a row's text in bytes."""
         return int(self._lengths[row])
@@ -115,7 +119,7 @@ class ParquetSource:
         """The sha256 of the files' names and sizes and of the rows' lengths."""
         names = [(f.relative_to(self._base).as_posix(), f.stat().st_size) for f in self._files]
         whole = hashlib.sha256(f"{VERSION} {names}".encode())
-        for values in (self._rows, self._images, self._lengths):
+        for values in (self._rows, self._images, self._turns, self._lengths):
             whole.update(values.tobytes())
         return whole.hexdigest()
 
@@ -137,7 +141,8 @@ class ParquetSource:
 
     def _scan(self) -> Kept:
         """Reads all rows once, without their images' bytes."""
-        rows, images, lengths, bad = array("q"), array("i"), array("q"), BadRows()
+        rows, images, bad = array("q"), array("i"), BadRows()
+        sizes, lengths = array("i"), array("q")
         number = -1
         for file, layout in enumerate(self._layouts):
             for place, row in enumerate(parquet_rows([layout.file])):
@@ -150,11 +155,13 @@ class ParquetSource:
                     continue
                 rows.append(number)
                 images.append(count)
+                sizes.append(len(turns))
                 lengths.append(sum(len(turn.text.encode()) for turn in turns))
         return Kept(
             {
                 "rows": np.array(rows, dtype=np.int64),
                 "images": np.array(images, dtype=np.int32),
+                "turns": np.array(sizes, dtype=np.int32),
                 "lengths": np.array(lengths, dtype=np.int64),
             },
             bad,

@@ -34,11 +34,13 @@ class Found:
         size: How many bytes it has.
         value: The row as JSON, its texts read as Latin-1: their ASCII characters are right, each
             byte of others is one character. What is stored of it is to be read anew.
+        escaped: Whether characters are written by their numbers, which are one character each.
     """
 
     start: int
     size: int
     value: Any
+    escaped: bool = False
 
 
 def scan_rows(path: Path) -> Iterator[Found]:
@@ -109,7 +111,8 @@ class _Scanner:
                 if self._may_be_cut(error) and self._more():
                     continue
                 raise self._fault(self._words(error), getattr(error, "pos", None)) from error
-            found = Found(self._base + self._at, end - self._at, value)
+            escaped = self._text.find("\\u", self._at, end) >= 0
+            found = Found(self._base + self._at, end - self._at, value, escaped)
             self._at = end
             return found
 

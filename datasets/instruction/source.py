@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -87,8 +88,12 @@ class Source(Protocol):
         """Whether a row is about an image."""
         ...
 
+    def num_turns(self, row: int) -> int:
+        """How many turns a row has, without reading it."""
+        ...
+
     def length(self, row: int) -> int:
-        """The rough length of a row's text in characters, without reading it."""
+        """The length of a row's text in bytes, or somewhat more, without reading it."""
         ...
 
     def fingerprint(self) -> str:
@@ -158,13 +163,19 @@ class Selected:
         """Whether a row is about an image."""
         return self.source.has_image(int(self.rows[row]))
 
+    def num_turns(self, row: int) -> int:
+        """How many turns a row has."""
+        return self.source.num_turns(int(self.rows[row]))
+
     def length(self, row: int) -> int:
-        """The rough length of a row's text."""
+        """The length of a row's text."""
         return self.source.length(int(self.rows[row]))
 
     def fingerprint(self) -> str:
-        """The source's; which rows are kept follows from it and the settings."""
-        return self.source.fingerprint()
+        """A hash of the source's and of which rows are kept."""
+        whole = hashlib.sha256(self.source.fingerprint().encode())
+        whole.update(np.ascontiguousarray(self.rows, dtype=np.int64).tobytes())
+        return whole.hexdigest()
 
 
 def parse_source(given: str | Mapping[str, Any] | SourceSpec) -> SourceSpec:

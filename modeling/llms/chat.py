@@ -267,6 +267,39 @@ def encode(
     return Encoded(ids, labels)
 
 
+def cut(encoded: Encoded, max_length: int, image_token_id: int, image_tokens: int) -> Encoded:
+    """Cuts the end off a conversation that is longer than a model takes.
+
+    Args:
+        encoded: The conversation.
+        max_length: Tokens at most, those of its images too.
+        image_token_id: The id that stands for an image.
+        image_tokens: Tokens of an image.
+
+    Raises:
+        DataError: Tokens of an image would be cut off, or no token with a loss would be left.
+    """
+    images = encoded.ids.count(image_token_id)
+    total = len(encoded.ids) + images * (image_tokens - 1)
+    if total <= max_length:
+        return encoded
+    length, kept = 0, 0
+    for token in encoded.ids:
+        length += image_tokens if token == image_token_id else 1
+        if length > max_length:
+            break
+        kept += 1
+    found = (
+        f"it has {total} tokens, {images * image_tokens} of them of its images, and at most "
+        f"{max_length} are allowed (TRAIN.MAX_LENGTH)"
+    )
+    if image_token_id in encoded.ids[kept:]:
+        raise DataError(f"{found}: an image would be cut off; raise it, or remove the row")
+    if all(label == IGNORE_INDEX for label in encoded.labels[:kept]):
+        raise DataError(f"{found}: no answer would be left; raise it, or shorten the row")
+    return Encoded(encoded.ids[:kept], encoded.labels[:kept])
+
+
 def _encode_spans(
     spans: Sequence[Span], bos: bool, tokenizer: ChatTokenizer
 ) -> tuple[list[int], list[int]]:

@@ -88,7 +88,9 @@ def test_the_three_templates(annotated: Path, tmp_path: Path) -> None:
     }
     assert names.images[0].path == tmp_path / "x" / "a.jpg"
     assert source.has_image(0) and source.num_images(2) == 1
-    assert source.length(1) > source.length(0)
+    assert source.length(1) > source.length(0) and source.num_turns(0) == 2
+    for row in range(3):
+        assert source.length(row) >= sum(len(turn.text) for turn in source[row].turns)
 
 
 def test_numbers_and_boxes_are_those_of_the_crayon_prompt(annotated: Path) -> None:

@@ -43,6 +43,9 @@ class Listed:
     def has_image(self, row: int) -> bool:
         return self.lengths[row] > 0
 
+    def num_turns(self, row: int) -> int:
+        return 2
+
     def length(self, row: int) -> int:
         return abs(self.lengths[row])
 
@@ -96,7 +99,7 @@ def test_shares_follow_the_weights_and_walks_have_no_gaps(
         Listed(f"s{i}", [1] * n, weight=w)
         for i, (n, w) in enumerate(zip(sizes, weights, strict=True))
     ]
-    taken = rows_of(Plan(Mix(sources), 10, seed=0), 2000)
+    taken = rows_of(Plan(Mix(sources), 100, seed=0), 200)
     for s, (size, weight) in enumerate(zip(sizes, weights, strict=True)):
         walk = [ref.row for ref in taken if ref.source == s]
         assert len(walk) / len(taken) == pytest.approx(weight / sum(weights), abs=0.01)
@@ -127,9 +130,9 @@ def test_kinds_of_steps() -> None:
         ]
     )
     plan = Plan(mix, 5, seed=4, image_probability=0.3)
-    steps = [plan.step(n) for n in range(9000)]
-    share = sum(step.kind == "image" for step in steps) / 9000
-    assert share == pytest.approx(0.3, abs=0.02)
+    steps = [plan.step(n) for n in range(4000)]
+    share = sum(step.kind == "image" for step in steps) / 4000
+    assert share == pytest.approx(0.3, abs=0.03)
     for kind, allowed in (("image", {0}), ("vl", {1, 2})):
         taken = [ref for step in steps if step.kind == kind for ref in step.refs]
         assert {ref.source for ref in taken} == allowed
@@ -137,7 +140,7 @@ def test_kinds_of_steps() -> None:
     assert sorted(images[:40]) == sorted(images[40:80]) == list(range(40))
     assert [plan.kind(n) for n in range(50)] == [step.kind for step in steps[:50]]
     late = Plan(mix, 5, seed=4, image_probability=0.3)
-    assert late.step(8999) == steps[8999]
+    assert late.step(3999) == steps[3999]
     assert plan.steps_per_epoch == 26
 
 

@@ -66,7 +66,8 @@ def test_conversations_of_a_file(write: Callable[..., Path], tmp_path: Path) -> 
     assert [t.text for t in third.turns] == ["Hi", "Hello 狗 é", "And?", "Bye"]
     assert [source.num_images(i) for i in range(3)] == [1, 2, 0]
     assert [source.has_image(i) for i in range(3)] == [True, True, False]
-    assert source.length(2) >= len("HiHello 狗 éAnd?Bye") and source.bad.count == 0
+    assert [source.num_turns(i) for i in range(3)] == [2, 2, 4]
+    assert source.length(2) >= len("HiHello 狗 éAnd?Bye".encode()) and source.bad.count == 0
     again = pickle.loads(pickle.dumps(source))
     assert again[2] == third
 
@@ -98,6 +99,22 @@ def test_ids_that_repeat_or_lack(write: Callable[..., Path]) -> None:
     assert [source[i].sample_id for i in range(5)] == [
         *("data:1", "data:row2", "data:1#2", "data:7", "data:1#3"),
     ]
+
+
+@pytest.mark.parametrize("ascii_only", [True, False])
+def test_ids_and_texts_beyond_ascii(write: Callable[..., Path], ascii_only: bool) -> None:
+    rows = [row(1, id="狗"), row(2, id="é", image=None), row(1, id="狗")]
+    rows[0]["conversations"][1]["value"] = "狗" * 20
+    source = opened(write(rows, ensure_ascii=ascii_only))
+    assert [source[i].sample_id for i in range(2)] == ["data:狗", "data:狗#2"]
+    assert source.bad.first[0][0] == "data:é"
+    assert source.length(0) >= 60 and source[0].turns[1].text == "狗" * 20
+
+
+def test_half_a_character_is_no_fault(write: Callable[..., Path]) -> None:
+    text = json.dumps([row(1, id="\ud83d")]).replace("A dog", "\\ud83d dog")
+    source = opened(write(text))
+    assert source[0].turns[1].text == "\ufffd dog 1." and source[0].sample_id == "data:\ufffd"
 
 
 def test_the_index_is_kept_until_the_file_changes(
@@ -196,7 +213,7 @@ def test_the_quick_check_agrees_with_the_thorough_one() -> None:
         if quick is not None:
             assert not thorough.problem and quick[0] == len(thorough.images)
     assert all(not read_row(values).problem for values in good)
-    assert measure(good[0]) == (1, len("<image>\nWhat is 1?A dog 1."))
+    assert measure(good[0]) == (1, 2, len("<image>\nWhat is 1?A dog 1."))
 
 
 @pytest.mark.parametrize(
@@ -298,7 +315,12 @@ def test_limit_and_most_images(write: Callable[..., Path]) -> None:
     mix = open_mix([f"{path}?limit=2"], max_images=1, max_bad_rows=1)
     source = mix.sources[0]
     assert [source[i].sample_id for i in range(len(source))] == ["data:1", "data:3"]
-    assert source.num_images(1) == 1 and source.has_image(0) and source.length(1) > 0
+    assert (
+        source.num_images(1) == 1
+        and source.num_turns(1) == 2
+        and source.has_image(0)
+        and source.length(1) > 0
+    )
     assert mix.bad.count == 1
 
 
