@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from collavo.datasets.instruction.lengths import Budget, fit
 from collavo.datasets.instruction.mix import Mix
 from collavo.datasets.instruction.opening import open_mix
 from collavo.datasets.instruction.plan import Plan
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from collavo.modeling.llms.chat import ChatTemplate, ChatTokenizer
 
 logger = logging.getLogger(__name__)
+
+CRAYON_RESERVE = 512
+"""Tokens of TRAIN.MAX_LENGTH that are kept free for the sentence about the objects, a quarter at
+most. An object takes some twenty."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,15 @@ def open_data(
         max_images=model.max_images,
         max_bad_rows=cfg.TRAIN.MAX_BAD_ROWS,
     )
+    with_text = model.uses_crayon and cfg.CRAYON.MODE in ("full", "text_only", "semantic_only")
+    budget = Budget(
+        template,
+        tokenizer,
+        model.num_tokens,
+        cfg.TRAIN.MAX_LENGTH,
+        min(CRAYON_RESERVE, cfg.TRAIN.MAX_LENGTH // 4) if with_text else 0,
+    )
+    mix = fit(mix, budget, cfg.TRAIN.MAX_BAD_ROWS)
     image_steps = float(cfg.TRAIN.IMAGE_STEPS)
     plan = Plan(
         mix,

@@ -15,7 +15,7 @@ from collavo.engine.crayons import CrayonMaker
 from collavo.engine.images import Loaded
 from collavo.engine.plan import Unit
 from collavo.errors import DataError
-from collavo.modeling.llms.chat import ChatTemplate, encode
+from collavo.modeling.llms.chat import ChatTemplate, cut, encode
 from collavo.records import Conversation, CrayonPrompt, ImageRef
 
 if TYPE_CHECKING:
@@ -35,6 +35,9 @@ class ExampleMaker:
         tokenizer: The model's.
         template: How conversations are written.
         pad_id: Stands at padding.
+        image_tokens: Tokens of an image.
+        max_length: Tokens of a conversation, those of its images too; the end of a longer one is
+            cut off.
         max_bad_images: Broken images to go on with; their conversations are left out.
     """
 
@@ -45,10 +48,13 @@ class ExampleMaker:
         tokenizer: ChatTokenizer,
         template: ChatTemplate,
         pad_id: int,
+        image_tokens: int,
+        max_length: int,
         max_bad_images: int = 0,
     ) -> None:
         self._mapper, self._crayons = mapper, crayons
         self._tokenizer, self._template, self._pad_id = tokenizer, template, pad_id
+        self._image_tokens, self._max_length = image_tokens, max_length
         self._max_bad, self._bad = max_bad_images, set[str]()
 
     def __call__(self, conversations: Sequence[Conversation]) -> Batch:
@@ -112,6 +118,9 @@ class ExampleMaker:
         if conversation.crayon_text and crayon is not None and crayon.text:
             text = crayon.text[0]
         encoded = encode(self._template, conversation.turns, text, len(images), self._tokenizer)
+        if len(encoded.ids) + len(images) * (self._image_tokens - 1) > self._max_length:
+            image_id = self._tokenizer.image_token_id
+            encoded = cut(encoded, self._max_length, image_id, self._image_tokens)
         return Example(
             encoded.ids,
             encoded.labels,

@@ -78,7 +78,14 @@ class VLMTask:
         parts = Model(model, segmenter, mapper, device)
         crayons = CrayonMaker(segmenter, cfg.CRAYON.MODE, segment_cache(cfg, parts))
         make = ExampleMaker(
-            mapper, crayons, tokenizer, template, model.pad_token_id, cfg.TRAIN.MAX_BAD_IMAGES
+            mapper,
+            crayons,
+            tokenizer,
+            template,
+            pad_id=model.pad_token_id,
+            image_tokens=model.num_tokens,
+            max_length=cfg.TRAIN.MAX_LENGTH,
+            max_bad_images=cfg.TRAIN.MAX_BAD_IMAGES,
         )
         return cls(model, data, make, loss, parts)
 
