@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -15,6 +16,7 @@ from accelerate import init_empty_weights
 
 from collavo.errors import CheckpointError, ConfigError
 from collavo.modeling.adapters.placement import Place
+from collavo.modeling.adapters.switch import has_adapters
 from collavo.modeling.adapters.targets import plora_linears
 from collavo.modeling.architectures.collavo_weights import (
     base_names,
@@ -23,10 +25,12 @@ from collavo.modeling.architectures.collavo_weights import (
     published_rules,
 )
 from collavo.modeling.architectures.published import VIT, vision_fields
+from collavo.modeling.checkpoints.artefact import apply_stage
 from collavo.modeling.checkpoints.digest import file_digest
 from collavo.modeling.checkpoints.folder import CheckpointFolder
 from collavo.modeling.checkpoints.load import load_weights
 from collavo.modeling.checkpoints.rules import TensorRule
+from collavo.modeling.checkpoints.stage_folder import Stage, is_stage, open_stage
 from collavo.modeling.llms.base import resolve_attention, resolve_device, resolve_dtype
 from collavo.modeling.llms.tokenizer import TOKENIZER_FILE, CoLLaVOTokenizer
 from collavo.modeling.vision_encoders.clip_vit import interpolate_positions
@@ -36,6 +40,8 @@ if TYPE_CHECKING:
     from typing import Self
 
     from collavo.modeling.architectures.collavo import CoLLaVO
+
+logger = logging.getLogger(__name__)
 
 POSITIONS = f"{VIT}.embeddings.position_embedding.weight"
 
@@ -51,6 +57,12 @@ class PublishedCheckpoint:
 
     source: CheckpointFolder | None = None
     """The checkpoint that the weights were read from."""
+
+    stage: Stage | None = None
+    """The stage whose trained parts and adapters lie on the checkpoint's weights."""
+
+    origin: tuple[str, str] = ("", "")
+    """The folder or hub id that the checkpoint was given as, and its revision."""
 
     stop: str = "turn_end"
     """What `Generation.stop` should be where the caller has no wish of its own."""
@@ -100,8 +112,11 @@ class PublishedCheckpoint:
     ) -> Self:
         """Loads a checkpoint in the published format, for inference, with frozen weights.
 
+        Of the folder that a stage of training left, it loads the base that is named there, and
+        puts the trained parts and adapters on it.
+
         Args:
-            folder: A folder, or a hub id.
+            folder: A folder, a hub id, or the folder that a stage of training left.
             bits: 4 and 8 quantise the LLM's base linears; 16 keeps them in `dtype`.
             dtype: fp32, bf16, fp16 or auto (float32 on CPU, bfloat16 on CUDA).
             attn: auto, sdpa, eager or flash_attention_2.
@@ -116,7 +131,8 @@ class PublishedCheckpoint:
             files: What must be there beside the weights.
 
         Raises:
-            CheckpointError: The folder is not exactly a checkpoint of the published format.
+            CheckpointError: The folder is not exactly a checkpoint of the published format, or a
+                stage's base is not the one that it was trained on.
             MissingFileError: A file is not there.
             ConfigError: A value is not allowed, or needs what this machine lacks.
         """
@@ -124,8 +140,14 @@ class PublishedCheckpoint:
         kind = resolve_dtype(dtype, where) if isinstance(dtype, str) else dtype
         attention = resolve_attention(attn, where, kind)
         place = _quantiser(bits, kind, where)
-        path = resolve_weights(str(folder), revision, files, key)
+        stage = open_stage(folder) if is_stage(folder) else None
+        if stage is None:
+            path, origin = resolve_weights(str(folder), revision, files, key), (folder, revision)
+        else:
+            path, origin = stage.base_folder(files), (stage.base.weights, stage.base.revision)
         source, rank = open_published(path)
+        if stage is not None:
+            stage.check_base(source)
         tokenizer = _tokenizer(path, source.config["vocab_size"])
         build = cast("type[CoLLaVO]", cls)
         with init_empty_weights(include_buffers=False):
@@ -133,6 +155,10 @@ class PublishedCheckpoint:
         rules = rules_of(model)
         load_weights(model, source, rules, kind, where, base_names(rules), place)
         model.tokenizer, model.source, model.stop = tokenizer, source, stop
+        model.origin = (str(origin[0]), origin[1])
+        if stage is not None:
+            apply_stage(model, stage, kind, where)
+            _compare_bits(stage, bits)
         model.merges_images = _merges(model, merge, bits, kind)
         model.identity = {
             "bits": bits,
@@ -146,8 +172,17 @@ class PublishedCheckpoint:
         return cast("Self", model.eval())
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Writes the model in the published format; tensors that did not change are byte-equal."""
+        """Writes the model in the published format; tensors that did not change are byte-equal.
+
+        Raises:
+            CheckpointError: It has adapters, which that format has no place for.
+        """
         model = cast("CoLLaVO", self)
+        if has_adapters(model.llm):
+            raise CheckpointError(
+                "the model has adapters, for which the published format has no place: fold them "
+                "in with `lbk_entry.py merge`"
+            )
         target = Path(folder)
         rules = rules_of(model)
         if rules[POSITIONS].split is not None:  # interpolated: the checkpoint's own are kept
@@ -158,6 +193,10 @@ class PublishedCheckpoint:
             (target / "config.json").write_text(text, encoding="utf-8")
             if self.tokenizer is not None:
                 (target / TOKENIZER_FILE).write_bytes(self.tokenizer.path.read_bytes())
+
+    def stored_rules(self) -> dict[str, TensorRule]:
+        """Returns where each stored tensor goes in the model."""
+        return rules_of(cast("CoLLaVO", self))
 
     def fingerprint(self) -> str:
         """Hashes the weights' content and all settings of the model that change its output.
@@ -171,6 +210,8 @@ class PublishedCheckpoint:
         files = [*self.source.files, folder / "config.json"]
         files += [folder / TOKENIZER_FILE] if self.tokenizer is not None else []
         items = {**self.identity, "files": {file.name: file_digest(file) for file in files}}
+        if self.stage is not None:
+            items["stage"] = {name: file_digest(f) for name, f in self.stage.files.items()}
         return hashlib.sha256(json.dumps(items, sort_keys=True).encode()).hexdigest()
 
 
@@ -197,6 +238,13 @@ def _merges(model: CoLLaVO, merge: str, bits: int, dtype: torch.dtype) -> bool:
             f"LLM.MERGE on needs plain weights, but LLM.BITS is {bits}: set LLM.BITS 16, or "
             "LLM.MERGE auto"
         )
+    if has_adapters(model.llm):
+        if merge == "on":
+            raise ConfigError(
+                "LLM.MERGE on needs plain weights, but the model has adapters: fold them in first "
+                "(`lbk_entry.py merge`), or set LLM.MERGE auto"
+            )
+        return False
     if merge != "auto":
         return merge == "on"
     extra = sum(
@@ -204,6 +252,15 @@ def _merges(model: CoLLaVO, merge: str, bits: int, dtype: torch.dtype) -> bool:
         for _, linear in plora_linears(model.llm)
     )
     return bits == 16 and dtype == torch.float32 and extra <= MERGE_LIMIT
+
+
+def _compare_bits(stage: Stage, bits: int) -> None:
+    if stage.adapters and stage.base.bits != bits:
+        logger.warning(
+            "the adapters of %s were trained on a base of %d bits, but LLM.BITS is %d: answers "
+            "will differ somewhat from those in training",
+            *(stage.folder, stage.base.bits, bits),
+        )
 
 
 def _tokenizer(folder: Path, vocab_size: int) -> CoLLaVOTokenizer | None:

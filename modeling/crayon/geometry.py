@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 from collavo.errors import CheckpointError
@@ -26,7 +27,7 @@ def crayon_geometry(cfg: Any) -> tuple[int, tuple[int, int]]:
     """
     name = str(cfg.RESUME_FROM or cfg.MODEL.WEIGHTS)
     key = "RESUME_FROM" if cfg.RESUME_FROM else "MODEL.WEIGHTS"
-    path = resolve_config(name or str(builtin_weights("collavo")), str(cfg.MODEL.REVISION), key)
+    path = _config(name or str(builtin_weights("collavo")), str(cfg.MODEL.REVISION), key)
     try:
         vision = vision_fields(json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, AttributeError) as error:
@@ -34,3 +35,12 @@ def crayon_geometry(cfg: Any) -> tuple[int, tuple[int, int]]:
     size = int(cfg.INPUT.IMAGE_SIZE or vision["image_size"])
     side = size // int(vision["patch_size"])
     return size, (side, side)
+
+
+def _config(name: str, revision: str, key: str) -> Path:
+    """The model's config.json; of what a stage of training left, that of its base."""
+    from collavo.modeling.checkpoints.stage_folder import is_stage, open_stage
+
+    if is_stage(name):
+        return open_stage(name).base_folder() / "config.json"
+    return resolve_config(name, revision, key)
