@@ -1,0 +1,1 @@
+"""Panoptic examples to train a segmenter on."""
