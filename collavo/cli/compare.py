@@ -7,13 +7,13 @@ import json
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from collavo.errors import EXIT_OK, DataError, UserError
 
 if TYPE_CHECKING:
-    from collavo.results.compare import Dataset
     from collavo.results.comparison import Comparison
     from collavo.results.stored_runs import StoredRun
 
@@ -61,13 +61,15 @@ def run(args: argparse.Namespace) -> int:
     from collavo.config import get_cfg
     from collavo.results.compare import compare_runs, corrected
     from collavo.results.files import plain
+    from collavo.results.rescored import dataset_at_hand
     from collavo.results.stored_runs import read_runs
 
     cfg = get_cfg(args.conf_files, args.overrides, args.config_overrides)
     first, second = (read_runs(path) for path in args.runs)
+    at_hand = partial(dataset_at_hand, cfg, miniature=args.miniature)
     comparisons = corrected(
         [
-            compare_runs(a, b, _dataset(cfg, a, args.miniature), cfg.EVAL.BOOTSTRAP, args.partial)
+            compare_runs(a, b, at_hand(a), cfg.EVAL.BOOTSTRAP, args.partial)
             for a, b in _pairs(first, second, args.runs)
         ]
     )
@@ -96,31 +98,6 @@ def _pairs(
         if alone:
             logger.warning("only %s has runs on %s: left out", path, ", ".join(alone))
     return [(first[name], second[name]) for name in common]
-
-
-def _dataset(cfg: Any, stored: StoredRun, miniature: bool) -> Dataset | None:
-    """Reads the dataset of a run where it is at hand; without it there is less to tell."""
-    from collavo.datasets.registration.catalog import metadata_of, samples_of
-    from collavo.datasets.registration.layouts import use_layout
-    from collavo.datasets.registration.roots import use_root
-    from collavo.registry import EVALUATORS, UnknownNameError
-    from collavo.results.compare import Dataset
-
-    use_layout(cfg.DATASETS.LAYOUT)
-    use_root(cfg.DATASETS.ROOT, miniature=False)
-    try:
-        if miniature or stored.miniature:
-            from collavo.datasets.miniature.build import miniature_root
-
-            use_root(miniature_root())
-        metadata = metadata_of(stored.dataset).as_dict()
-        samples = samples_of(stored.dataset)
-        name = cfg.EVALUATOR or metadata.get("evaluator_type", "")
-        evaluator = EVALUATORS.get(name)(stored.parser)
-    except (UserError, UnknownNameError) as error:
-        logger.warning("headline figures get no intervals, the dataset is needed: %s", error)
-        return None
-    return Dataset(samples, evaluator, metadata)
 
 
 def _print(comparisons: Sequence[Comparison], args: argparse.Namespace) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,24 +13,12 @@ from collavo.results.clusters import Clusters, find_clusters
 from collavo.results.comparison import SCORE, Comparison, Difference, Flip
 from collavo.results.pairing import check_pair, settings_that_differ
 from collavo.results.resampling import SEED, headline_draws, tally_draws
-from collavo.results.scored import Scored
+from collavo.results.rescored import Dataset
 from collavo.results.significance import McNemar, holm, mcnemar, sign_flip_p
 from collavo.results.statistics import interval_of
 from collavo.results.stored_runs import StoredRow, StoredRun
 
-if TYPE_CHECKING:
-    from collavo.datasets.evaluation.base import Evaluator
-
 OTHER_FILES = "The dataset at hand does not hold these questions: its files are of another version."
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """The dataset that both runs are on, as it is at hand now."""
-
-    samples: Sequence[Sample]
-    evaluator: Evaluator
-    metadata: Mapping[str, Any]
 
 
 def compare_runs(
@@ -106,7 +93,7 @@ def _headline(
     resamples: int,
 ) -> tuple[list[Difference], Clusters, list[str]]:
     """The headline figures of both runs, from the same samples, and the clusters of these."""
-    if dataset is None or not _holds(dataset, a):
+    if dataset is None or not dataset.holds(a):
         clusters = find_clusters(_Plain(), [_as_sample(row) for row in a.values()])
         units = first.results.get("units") or {}
         figures = [
@@ -118,8 +105,8 @@ def _headline(
         if figures:
             why.append("Headline figures are the stored ones; intervals need the dataset itself.")
         return figures, clusters, why
-    samples = [s for s in dataset.samples if s.sample_id in a]
-    runs = [_score(dataset, samples, rows) for rows in (a, b)]
+    runs = [dataset.score(rows) for rows in (a, b)]
+    samples = runs[0].samples
     clusters = find_clusters(dataset.evaluator, samples)
     draws = [headline_draws(run, resamples, clusters) if resamples else {} for run in runs]
     units = runs[0].evaluation.units
@@ -143,18 +130,6 @@ def _headline(
         ):
             notes.append(f"Scored anew, {stored.path} differs from its stored figures.")
     return figures, clusters, notes
-
-
-def _holds(dataset: Dataset, rows: Mapping[str, StoredRow]) -> bool:
-    """Whether the dataset at hand is the one that was asked."""
-    questions = {s.sample_id: s.question for s in dataset.samples}
-    return all(i in questions and row.question in ("", questions[i]) for i, row in rows.items())
-
-
-def _score(dataset: Dataset, samples: Sequence[Sample], rows: Mapping[str, StoredRow]) -> Scored:
-    answers = {i: row.answer or "" for i, row in rows.items()}
-    evaluation = dataset.evaluator.evaluate(samples, answers, dataset.metadata)
-    return Scored(dataset.evaluator, samples, answers, evaluation, dataset.metadata)
 
 
 class _Plain:

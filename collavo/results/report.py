@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -148,21 +149,11 @@ class Report:
 
     def figure(self, metric: str) -> float | None:
         """Finds one of our figures by its name, or by its path ("random.f1")."""
-        if self.evaluation is None:
-            return None
-        if metric in self.evaluation.headline:
-            return float(self.evaluation.headline[metric])
-        node: Any = self.evaluation.scores
-        for part in metric.split("."):
-            if not isinstance(node, Mapping) or part not in node:
-                return None
-            node = node[part]
-        return float(node) if isinstance(node, (int, float)) else None
+        return None if self.evaluation is None else figure_of(self.evaluation, metric)
 
     def unit(self, metric: str) -> str:
         """Returns the unit of a figure, "" where none is named."""
-        units = self.evaluation.units if self.evaluation is not None else {}
-        return units.get(metric) or units.get(metric.rsplit(".", 1)[-1], "")
+        return "" if self.evaluation is None else unit_of(self.evaluation, metric)
 
     def as_dict(self) -> dict[str, Any]:
         """Returns what results.json holds."""
@@ -194,6 +185,32 @@ class Report:
             ],
             **self.about,
         }
+
+
+def figure_of(evaluation: Evaluation, metric: str) -> float | None:
+    """Finds a figure by its name in the headline, or by its path in the scores ("random.f1")."""
+    if metric in evaluation.headline:
+        return float(evaluation.headline[metric])
+    node: Any = evaluation.scores
+    for part in metric.split("."):
+        if not isinstance(node, Mapping) or part not in node:
+            return None
+        node = node[part]
+    return float(node) if isinstance(node, (int, float)) else None
+
+
+def unit_of(evaluation: Evaluation, metric: str) -> str:
+    """Returns the unit of a figure, "" where none is named."""
+    units = evaluation.units
+    return units.get(metric) or units.get(metric.rsplit(".", 1)[-1], "")
+
+
+def nearest_figures(evaluation: Evaluation, metric: str) -> list[str]:
+    """Lists the figures below the path `metric`, else at most three that are like it."""
+    paths = [k for k, v in flatten(evaluation.scores) if isinstance(v, (int, float))]
+    names = list(dict.fromkeys([*evaluation.headline, *paths]))
+    below = [name for name in names if name.startswith(f"{metric}.")]
+    return below or difflib.get_close_matches(metric, names, n=3, cutoff=0.5)
 
 
 def versions() -> dict[str, str]:

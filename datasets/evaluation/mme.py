@@ -89,15 +89,24 @@ class MmeEvaluator(Evaluator):
                 rows.append(row.ravel())
 
         def headline(sums: Array) -> dict[str, Array]:
-            parts = sums.reshape(*sums.shape[:-1], len(names), 4)
-            right, questions, both, images = np.moveaxis(parts, -1, 0)
-            scores = 100 * divide(right, questions) + 100 * divide(both, images)
+            counts = sums.reshape(*sums.shape[:-1], len(names), 4)
+            right, questions, both, images = np.moveaxis(counts, -1, 0)
+            parts = {
+                "accuracy": 100 * divide(right, questions),
+                "accuracy_plus": 100 * divide(both, images),
+            }
+            scores = parts["accuracy"] + parts["accuracy_plus"]
+            by_task = {
+                f"tasks.{name}.{figure}": values[..., number]
+                for figure, values in {**parts, "score": scores}.items()
+                for number, name in enumerate(names)
+            }
             kinds = {"perception": PERCEPTION, "cognition": COGNITION}
             found = {
                 kind: scores[..., [name in members for name in names]].sum(-1)
                 for kind, members in kinds.items()
             }
-            return found | {"total": scores.sum(-1)}
+            return found | {"total": scores.sum(-1)} | by_task
 
         return Tally(ids, np.array(rows).reshape(len(ids), -1), headline)
 

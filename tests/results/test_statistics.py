@@ -156,7 +156,7 @@ def test_the_tally_gives_what_scoring_anew_gives(name, evaluator, monkeypatch):
     assert tally is not None
     fast = tally_draws(tally, clusters, 40)
     slow = scored_anew(run, clusters, 40, list(run.evaluation.headline))
-    assert fast.keys() == slow.keys() == run.evaluation.headline.keys()
+    assert slow.keys() == run.evaluation.headline.keys() <= fast.keys()
     for figure, values in slow.items():
         np.testing.assert_allclose(fast[figure], values, rtol=1e-12)
         assert len(set(values)) > 5
