@@ -13,7 +13,8 @@ import numpy as np
 
 from collavo.datasets.instruction.kept import Kept, keep, load_kept
 from collavo.datasets.instruction.mix import Mix
-from collavo.datasets.instruction.source import BadRows, Selected, Source
+from collavo.datasets.instruction.selected import Selected
+from collavo.datasets.instruction.source import BadRows, Source
 from collavo.errors import DataError
 from collavo.modeling.llms.chat import ChatTemplate, ChatTokenizer, cut, encode
 from collavo.records import Turn

@@ -85,6 +85,9 @@ class LlavaSource:
         """The length of a row's text in bytes, its tags counted."""
         return int(self._index.lengths[row])
 
+    def segments(self, row: int) -> None:
+        """None: nothing is annotated."""
+
     def fingerprint(self) -> str:
         """The sha256 of the index: rows' places, sizes, lengths."""
         return self._index.digest()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from collavo.datasets.instruction.source import BadRows, Source
 from collavo.errors import ConfigError, DataError
-from collavo.records import Conversation
+from collavo.records import Conversation, Segments
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,13 @@ class Mix:
 
     def __getitem__(self, ref: Ref) -> Conversation:
         return self.sources[ref.source][ref.row]
+
+    def segments(self, ref: Ref) -> Segments | None:
+        """Returns the annotated segments of a crayon instruction's image, else None.
+
+        Its answer numbers the objects as these are numbered; a segmenter may find others.
+        """
+        return self.sources[ref.source].segments(ref.row)
 
     @property
     def names(self) -> tuple[str, ...]:

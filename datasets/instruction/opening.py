@@ -13,9 +13,9 @@ import yaml
 
 from collavo.datasets.instruction.llava import LlavaSource
 from collavo.datasets.instruction.mix import Mix
+from collavo.datasets.instruction.selected import Selected
 from collavo.datasets.instruction.source import (
     BadRows,
-    Selected,
     Source,
     SourceSpec,
     parse_source,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -97,6 +98,7 @@ class PanopticSource:
         listed = read_panoptic(self._json).images
         self._images = [image for image in listed if image.segments]
         self.bad = BadRows()
+        self._segments = lru_cache(maxsize=64)(self._segments_of)
         for image in self._images:
             unknown = [s.category_id for s in image.segments if s.category_id not in CONTIGUOUS_ID]
             if unknown:
@@ -162,7 +164,10 @@ class PanopticSource:
             MissingFileError: The PNG is not there.
             DataError: It is broken.
         """
-        image = self._images[row // len(INSTRUCTIONS)]
+        return self._segments(row // len(INSTRUCTIONS))
+
+    def _segments_of(self, number: int) -> Segments:
+        image = self._images[number]
         given = tuple(Segment(s.id, CONTIGUOUS_ID[s.category_id]) for s in image.segments)
         return to_grid(self._ids(image), given, self.grid)
 

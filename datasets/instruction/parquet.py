@@ -115,6 +115,9 @@ class ParquetSource:
         """The length of a row's text in bytes."""
         return int(self._lengths[row])
 
+    def segments(self, row: int) -> None:
+        """None: nothing is annotated."""
+
     def fingerprint(self) -> str:
         """The sha256 of the files' names and sizes and of the rows' lengths."""
         names = [(f.relative_to(self._base).as_posix(), f.stat().st_size) for f in self._files]

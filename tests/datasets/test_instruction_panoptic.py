@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from collavo.datasets.instruction.mix import Ref
 from collavo.datasets.instruction.opening import open_mix
 from collavo.datasets.instruction.panoptic import PanopticSource
 from collavo.datasets.instruction.source import parse_source
@@ -105,7 +106,10 @@ def test_numbers_and_boxes_are_those_of_the_crayon_prompt(annotated: Path) -> No
     assert sentence is not None
     told = conversation.turns[1].text
     assert told.removeprefix("Sure, it is ") == sentence.removeprefix("The image includes ")
-    assert torch.equal(source.segments(1).ids, segments[0].ids)
+    mix = open_mix([f"{annotated}?limit=4"], grid=GRID)
+    found = mix.segments(Ref(0, 1))
+    assert found is not None and torch.equal(found.ids, segments[0].ids)
+    assert found.segments == segments[0].segments
 
 
 def test_images_with_nothing_on_the_grid(annotated: Path) -> None:

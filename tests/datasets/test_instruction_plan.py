@@ -49,6 +49,9 @@ class Listed:
     def length(self, row: int) -> int:
         return abs(self.lengths[row])
 
+    def segments(self, row: int) -> None:
+        return None
+
     def fingerprint(self) -> str:
         return self.name
 
@@ -231,6 +234,7 @@ def test_wrong_plans_are_refused(settings: dict, message: str) -> None:
 
 def test_a_mix_reads_and_is_told_apart() -> None:
     mix = Mix([Listed("a", [1] * 3), Listed("b", [1] * 2, bad=BadRows(1, (("b:9", "odd"),)))])
+    assert mix.segments(Ref(0, 0)) is None
     assert len(mix) == 5 and mix[Ref(1, 1)].sample_id == "b:1" and mix.names == ("a", "b")
     assert mix.bad.count == 1
     prints = {m.fingerprint() for m in (mix, Mix([mix.sources[0]]), Mix([Listed("a", [1] * 4)]))}

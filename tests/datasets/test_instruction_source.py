@@ -16,7 +16,9 @@ from collavo.datasets.instruction.llava import LlavaSource
 from collavo.datasets.instruction.opening import open_mix
 from collavo.datasets.instruction.rows import measure, read_row, without_tags
 from collavo.datasets.instruction.scan import scan_rows
-from collavo.datasets.instruction.source import Selected, SourceSpec, parse_source
+from collavo.datasets.instruction.selected import Selected
+from collavo.datasets.instruction.source import SourceSpec, parse_source
+from collavo.datasets.miniature.training import build
 from collavo.errors import ConfigError, DataError, MissingFileError
 from collavo.records import Turn
 
@@ -347,6 +349,22 @@ def test_a_named_mix_has_its_own_image_roots(write: Callable[..., Path], tmp_pat
     assert mix.names == ("first", "two")
     assert [s.spec.weight for s in mix.sources] == [1.0, 6.0]
     assert mix.sources[1][0].images[0].path == tmp_path / "coco/a/2.jpg"
+
+
+def test_the_miniature_world(
+    write: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    monkeypatch.setattr(build, "training_root", lambda scenes: asked.append(scenes) or tmp_path)
+    write([row(1)], "instructions.json")
+    (tmp_path / "images").mkdir()
+    mix = open_mix(["miniature:vl?scenes=9&weight=2"])
+    assert mix.names == ("miniature_vl",) and mix.sources[0].spec.weight == 2
+    assert mix.sources[0][0].images[0].path == tmp_path / "images" / "a" / "1.jpg"
+    with pytest.raises(ConfigError, match="need the patch grid"):
+        write({"images": [], "annotations": []}, "panoptic_train.json")
+        open_mix(["miniature:crayon"])
+    assert asked[0] == 9 and asked[1] > 0
 
 
 @pytest.mark.parametrize(
