@@ -8,10 +8,12 @@ import os
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from collavo.engine.display import words
+from collavo.engine.store import writing_failed
 from collavo.engine.training.curves import read_metrics
 
 logger = logging.getLogger(__name__)
@@ -59,13 +61,19 @@ class Meter:
             step: Its number, from 1.
             figures: loss, lr, kind, grad_norm and others.
             tokens: Tokens that all processes saw in it.
+
+        Raises:
+            StoreError: The line cannot be written.
         """
         now = time.monotonic()
         row = {"step": step, **figures, "tokens": tokens, "seconds": round(now - self._last, 4)}
         self._last = now
         self._tokens += tokens
-        self._out.write(json.dumps(row) + "\n")
-        self._out.flush()
+        try:
+            self._out.write(json.dumps(row) + "\n")
+            self._out.flush()
+        except OSError as error:
+            raise writing_failed(self.file, error) from error
         spent = now - self._start
         left = spent / (step - self._first) * (self._steps - step)
         speed = self._tokens / spent
@@ -89,7 +97,8 @@ class Meter:
         """Ends the bar and the files."""
         if self._bar is not None:
             self._bar[0].stop()
-        self._out.close()
+        with suppress(OSError):  # what could not be written has been said
+            self._out.close()
         for tracker in self._trackers:
             tracker.finish()
 

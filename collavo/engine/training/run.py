@@ -151,13 +151,20 @@ def _train(stage: _Stage) -> bool:
     finally:
         if meter is not None:
             meter.close()
-            title = f"{cfg.TRAIN.STAGE}: {len(stage.trained)} parameters"
-            draw_curves(read_metrics(meter.file), stage.folder / CURVES, title)
+            _draw(meter.file, stage.folder / CURVES, cfg.TRAIN.STAGE)
     if finished:
         _export(stage)
     elif setup.is_main:
         logger.info("%s stops; the same command goes on from here", cfg.TRAIN.STAGE)
     return finished
+
+
+def _draw(metrics: Path, target: Path, title: str) -> None:
+    """Draws the curves; a full disk must not hide why a training ended."""
+    try:
+        draw_curves(read_metrics(metrics), target, title)
+    except OSError as error:
+        logger.warning("no picture %s: %s", target, error)
 
 
 def _prepare(stage: _Stage) -> tuple[Any, Any, Callable[[str], None]]:

@@ -131,6 +131,33 @@ def test_checkpoint_cut_off_while_it_was_written_is_not_taken(
     assert metrics() == metrics("whole")
 
 
+def test_full_disk_leaves_the_last_good_checkpoint(
+    toy: Toy, metrics: Metrics, tmp_path: Path
+) -> None:
+    assert toy("whole").returncode == 0
+    full = toy(env={"TOY_FULL": "7"})
+    assert full.returncode == 2
+    assert "the checkpoint of step 10 cannot be written" in full.stderr
+    assert "it goes on from" in full.stderr
+    folder = tmp_path / "run" / "checkpoints"
+    assert (folder / "latest").resolve().name == "step-00000005"
+    assert sorted(p.name for p in folder.iterdir()) == ["latest", "step-00000005"]
+    assert toy().returncode == 0
+    assert metrics() == metrics("whole")
+
+
+def test_interrupt_saves_and_stops(toy: Toy, metrics: Metrics, tmp_path: Path) -> None:
+    assert toy("whole").returncode == 0
+    stopped = toy(env={"TOY_INTERRUPT": "7"})
+    assert stopped.returncode == 130
+    assert "stops after this step and saves" in stopped.stderr
+    assert (tmp_path / "run" / "exit_code").read_text() == "130\n"
+    assert (tmp_path / "run" / "checkpoints" / "latest").resolve().name == "step-00000008"
+    assert not (tmp_path / "run" / "export").exists()
+    assert toy().returncode == 0
+    assert metrics() == metrics("whole")
+
+
 def test_state_names_what_it_is(toy: Toy, tmp_path: Path) -> None:
     toy(TRAIN__MAX_STEPS=5)
     state = json.loads((tmp_path / "run" / "checkpoints" / "latest" / "state.json").read_text())
