@@ -23,6 +23,7 @@ COMMANDS = {
     "check": ("collavo.cli.check", "Read datasets, open their images, say what is missing."),
     "crayon": ("collavo.cli.crayon", "Build, show or check stored crayon maps."),
     "convert": ("collavo.cli.convert", "Convert checkpoints from and to the published format."),
+    "merge": ("collavo.cli.merge", "Fold a stage's adapters into its base, as published."),
     "parity": ("collavo.cli.parity", "Compare with numbers of the original implementation."),
     "list": ("collavo.cli.list", "List datasets, pipelines, models and other registered names."),
 }

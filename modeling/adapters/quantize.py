@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import warnings
 from types import ModuleType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -118,6 +119,26 @@ class Int8Place:
             self.device
         )
         return _finish(out, linear, self.dtype, self.device)
+
+
+def dequantised(linear: nn.Module) -> Tensor:
+    """Returns the weight that a base linear computes with, (out, in) in float32.
+
+    Args:
+        linear: As any of the places here made it.
+    """
+    weight: Any = linear.weight
+    kind = type(linear).__name__
+    if kind == "Linear4bit":
+        functional = require_bitsandbytes(4).functional
+        found: Tensor = functional.dequantize_4bit(weight.data, weight.quant_state)
+        return found.float()
+    if kind == "Linear8bitLt":
+        codes = weight.data if weight.CB is None else weight.CB
+        scaled: Tensor = codes.float() * weight.SCB.float().view(-1, 1) / 127
+        return scaled
+    plain: Tensor = weight.detach().float()
+    return plain
 
 
 def require_bitsandbytes(bits: int) -> ModuleType:

@@ -28,7 +28,9 @@ SHARD_LIMIT = 10_000_000_000
 """Bytes of a shard where nothing else is said, as in the published checkpoint."""
 
 _MAIN_KEY = "model.layers.0.attention.wqkv.Plora_main.weight"
-_BESIDE = ("*.json", "*.model", "*.txt", "*.md")
+BESIDE = ("*.json", "*.model", "*.txt", "*.md")
+"""Files of a published checkpoint beside its weights."""
+
 _BESIDE_BASE = ("tokenizer.model", "generation_config.json", "special_tokens_map.json")
 
 
@@ -81,20 +83,20 @@ def convert(
     """
     folder = CheckpointFolder(source)
     kind = _kind(folder, kind)
-    with _written_whole(Path(target)) as partial_folder:
+    with written_whole(Path(target)) as partial_folder:
         if kind == "published":
             folder, _ = open_published(folder.folder)
             outgoing = [_copied(folder, name, dtype) for name in folder.tensors]
             fresh = 0
             config = dict(folder.config)
-            _copy_beside(folder.folder, partial_folder, _BESIDE)
+            copy_beside(folder.folder, partial_folder, BESIDE)
         else:
             outgoing, fresh = outgoing_from_base(folder, dtype, seed)
             config = base_config(folder.config)
-            _copy_beside(folder.folder, partial_folder, _BESIDE_BASE)
+            copy_beside(folder.folder, partial_folder, _BESIDE_BASE)
         shards = _shards(folder, kind, outgoing, max_shard_size)
         nbytes = sum(t.nbytes for t in outgoing)
-        _check_space(partial_folder, nbytes)
+        check_space(partial_folder, nbytes)
         if dtype is not None:
             config["torch_dtype"] = str(dtype).removeprefix("torch.")
         if kind != "published" or dtype is not None:
@@ -134,14 +136,20 @@ def _shards(
     return [[t for t in outgoing if folder.tensors[t.name].file == f] for f in folder.files]
 
 
-def _copy_beside(source: Path, target: Path, patterns: tuple[str, ...]) -> None:
+def copy_beside(source: Path, target: Path, patterns: tuple[str, ...]) -> None:
+    """Copies what lies beside the weights, but for their index."""
     for pattern in patterns:
         for file in source.glob(pattern):
             if not file.name.endswith(".index.json"):
                 shutil.copyfile(file, target / file.name)
 
 
-def _check_space(folder: Path, nbytes: int) -> None:
+def check_space(folder: Path, nbytes: int) -> None:
+    """Checks that a checkpoint finds room.
+
+    Raises:
+        CheckpointError: The disk has less than `nbytes` free.
+    """
     free = shutil.disk_usage(folder).free
     if free < nbytes:
         raise CheckpointError(
@@ -151,7 +159,7 @@ def _check_space(folder: Path, nbytes: int) -> None:
 
 
 @contextmanager
-def _written_whole(target: Path) -> Iterator[Path]:
+def written_whole(target: Path) -> Iterator[Path]:
     """Yields a folder that becomes `target` at the end of the block, or is removed if it fails."""
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise ConfigError(f"{target} is there already; choose a new folder, or empty it")
