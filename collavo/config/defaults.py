@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collavo.config.keys import Key
+from collavo.config.training_keys import LORA, OPTIMIZER, TRAIN
 
 BLOCKS = (
     "GQA",
@@ -275,35 +276,6 @@ _MODEL = (
     ),
 )
 
-_LORA = (
-    Key("LORA.ALPHA", 64.0, "Adapters are scaled by LORA.ALPHA / LORA.RANK.", low=0),
-    Key("LORA.DROPOUT", 0.0, "Probability on the adapters' input, in training.", low=0, high=1),
-    Key("LORA.RANK", 64, "Rank of new adapters.", low=1),
-    Key(
-        "LORA.TARGETS",
-        "all",
-        "Linears of the LLM that get adapters: all, or names such as q_proj,v_proj.",
-        joined=True,
-    ),
-)
-
-_OPTIMIZER = (
-    Key("OPTIMIZER.BETA2", 0.999, "AdamW's decay of squared gradients.", low=0, high=1),
-    Key("OPTIMIZER.EPOCH", 1, "Passes over the training data.", low=1),
-    Key("OPTIMIZER.GRAD_CUM", 1, "Batches a step of the optimiser takes together.", low=1),
-    Key("OPTIMIZER.GRAD_MAX", 10.0, "Largest norm of the gradient; 0: any.", low=0),
-    Key("OPTIMIZER.LAST_LR", 1e-6, "Learning rate at the end of the schedule.", low=0),
-    Key("OPTIMIZER.LR", 1e-5, "Learning rate at the start.", low=0),
-    Key(
-        "OPTIMIZER.SCHEDULE",
-        "cosine",
-        "How the rate goes from LR to LAST_LR; constant: stays.",
-        choices=("cosine", "linear", "constant"),
-    ),
-    Key("OPTIMIZER.WARMUP", 0.0, "Steps of linear warm-up; below 1, their share of all.", low=0),
-    Key("OPTIMIZER.WEIGHT_DECAY", 0.0, "AdamW's weight decay; none on biases and norms.", low=0),
-)
-
 _SEGMENTER = (
     Key("SEGMENTER.CONFIG_FILE", "", "detectron2's own YAML, for the detectron2 segmenter."),
     Key(
@@ -331,67 +303,6 @@ _SEGMENTER = (
         "Checkpoint folder or hub id; empty: the built-in tiny segmenter under the built-in tiny "
         "model, else facebook/mask2former-swin-large-coco-panoptic, as the original.",
     ),
-)
-
-_TRAIN = (
-    Key("TRAIN.BATCH_SIZE", 32, "Samples a step takes over all processes.", low=1),
-    Key(
-        "TRAIN.DATA",
-        [],
-        "Sources to train on: texts such as llava:/data/x.json?images=/data&weight=2, or mappings "
-        "of the same fields. Joined to DATASETS.TRAIN.",
-    ),
-    Key(
-        "TRAIN.DATA_MODE",
-        "weighted",
-        "Mix the sources by weight, or take a batch of the largest and one of every other each "
-        "step (CodeFuse's multi-task training).",
-        choices=("weighted", "one_of_each"),
-    ),
-    Key("TRAIN.DIR", "", "Run folder; empty: <SAVE_DIR>/train/<stage>/<fingerprint>."),
-    Key(
-        "TRAIN.EVAL_STEPS",
-        0,
-        "Evaluate on DATASETS.TEST after so many steps, and at the end; 0: never.",
-        low=0,
-        none=0,
-    ),
-    Key("TRAIN.FRESH", False, "Start anew where a checkpoint would be taken up."),
-    Key("TRAIN.GRAD_CKPT", False, "Recompute the decoder's layers in the backward pass."),
-    Key("TRAIN.GROUP_BY_LENGTH", False, "Batch samples of one modality and similar length."),
-    Key(
-        "TRAIN.IMAGE_STEPS",
-        -1.0,
-        "Probability that a step of Dual QLoRA is one of Image-CIT, which trains the adapter "
-        "`image`; the others train `vl`. -1: steps are not parted.",
-        low=-1,
-        high=1,
-    ),
-    Key(
-        "TRAIN.INIT",
-        "weights",
-        "Begin with the checkpoint's weights, or with newly drawn ones of its shapes.",
-        choices=("weights", "random"),
-    ),
-    Key("TRAIN.KEEP_LAST", 2, "Checkpoints that are kept.", low=1),
-    Key("TRAIN.LOG_STEPS", 10, "Steps between two lines of the log.", low=1),
-    Key("TRAIN.LOSS", "token_mean", "How tokens are weighed; see `list losses`."),
-    Key("TRAIN.MAX_BAD_IMAGES", 0, "Broken images to go on with; each is reported.", low=0),
-    Key("TRAIN.MAX_BAD_ROWS", 0, "Unusable rows to go on with; each is reported.", low=0),
-    Key("TRAIN.MAX_BAD_STEPS", 10, "Steps of a loss that is no number, before it ends.", low=0),
-    Key("TRAIN.MAX_LENGTH", 2048, "Tokens of a sample at most, those of its images too.", low=1),
-    Key("TRAIN.MAX_STEPS", 0, "Steps of the optimiser; 0: OPTIMIZER.EPOCH passes.", low=0, none=0),
-    Key(
-        "TRAIN.MODULES",
-        [],
-        "What is trained, as mappings {module:, mode:, lr:, weight_decay:, from:, adapters:}; see "
-        "docs/training.md.",
-    ),
-    Key("TRAIN.PLORA_DROPOUT", 0.05, "Probability on PLoRA's input.", low=0, high=1),
-    Key("TRAIN.SAVE_STEPS", 500, "Steps between two checkpoints.", low=1),
-    Key("TRAIN.STAGE", "stage", "The stage's name."),
-    Key("TRAIN.TASK", "vlm", "What is trained.", choices=("vlm", "segmenter")),
-    Key("TRAIN.TEMPLATE", "collavo", "Chat template of the conversations; see docs/training.md."),
 )
 
 _VIS = (Key("VIS.SAMPLES", 8, "Samples whose crayon maps are drawn over the image.", low=0),)
@@ -430,7 +341,7 @@ def _block(name: str) -> tuple[Key, ...]:
 
 
 KEYS: tuple[Key, ...] = (
-    *_TOP, *_CRAYON, *_DATA, *_EVAL, *_GENERATION, *_JUDGE, *_LORA, *_MODEL, *_OPTIMIZER,
-    *_SEGMENTER, *_TRAIN, *_VIS, *_VISION, *(key for name in BLOCKS for key in _block(name)),
+    *_TOP, *_CRAYON, *_DATA, *_EVAL, *_GENERATION, *_JUDGE, *LORA, *_MODEL, *OPTIMIZER,
+    *_SEGMENTER, *TRAIN, *_VIS, *_VISION, *(key for name in BLOCKS for key in _block(name)),
 )  # fmt: skip
 """All keys, by section."""
