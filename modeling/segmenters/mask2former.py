@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 from collavo.datasets.registration.coco_panoptic import CLEAN_NAMES
+from collavo.errors import CheckpointError
 from collavo.modeling.segmenters.base import Segmenter
 from collavo.modeling.segmenters.mask2former_loading import load_mask2former
 from collavo.modeling.segmenters.mask2former_speed import use_fast_parts
@@ -69,12 +71,15 @@ class Mask2FormerSegmenter(Segmenter):
             grid: Rows and columns of the model's patch grid.
             device: Where it runs.
         """
-        thresholds = Thresholds(
-            float(cfg.SEGMENTER.THRESHOLD),
-            float(cfg.SEGMENTER.MASK_THRESHOLD),
-            float(cfg.SEGMENTER.OVERLAP_THRESHOLD),
-        )
-        return cls.from_pretrained(segmenter_folder(cfg, FILES), grid, thresholds, device)
+        segmenter = cls.from_pretrained(segmenter_folder(cfg, FILES), grid, None, device)
+        given = {
+            "score": float(cfg.SEGMENTER.THRESHOLD),
+            "mask": float(cfg.SEGMENTER.MASK_THRESHOLD),
+            "overlap": float(cfg.SEGMENTER.OVERLAP_THRESHOLD),
+        }
+        wanted = {name: value for name, value in given.items() if value >= 0}
+        segmenter.thresholds = replace(segmenter.thresholds, **wanted)
+        return segmenter
 
     @classmethod
     def from_pretrained(
@@ -90,7 +95,7 @@ class Mask2FormerSegmenter(Segmenter):
         Args:
             folder: A folder, or a hub id.
             grid: Rows and columns (h, w) of the answer.
-            thresholds: See `Thresholds`.
+            thresholds: None takes those that its config.json names, else CoLLaVO's.
             device: Where it runs.
             revision: The hub revision.
 
@@ -106,7 +111,8 @@ class Mask2FormerSegmenter(Segmenter):
             use_fast_parts(model)
         torch.nn.Module.to(model, device)
         processor = Mask2FormerImageProcessorPil.from_pretrained(path)
-        return cls(model, processor, grid, thresholds, weights_digest(path, FILES))
+        limits = thresholds or own_thresholds(model.config)
+        return cls(model, processor, grid, limits, weights_digest(path, FILES))
 
     @torch.inference_mode()
     def segment(self, images: Tensor, refs: Sequence[ImageRef] | None = None) -> list[Segments]:
@@ -131,6 +137,26 @@ class Mask2FormerSegmenter(Segmenter):
     def fingerprint(self) -> str:
         settings = (self._digest, self.thresholds, self.grid, RULE_VERSION)
         return hashlib.sha256(repr(settings).encode()).hexdigest()
+
+
+def own_thresholds(config: Any) -> Thresholds:
+    """Returns the thresholds that a checkpoint was made for, CoLLaVO's where it does not say.
+
+    Args:
+        config: Its configuration; `collavo.thresholds` may hold `score`, `mask` and `overlap`.
+
+    Raises:
+        CheckpointError: A threshold is unknown, or is no number from 0 to 1.
+    """
+    fields = (getattr(config, "collavo", None) or {}).get("thresholds") or {}
+    for name, value in fields.items():
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if name not in vars(Thresholds()) or not number or not 0 <= value <= 1:
+            raise CheckpointError(
+                f"SEGMENTER.WEIGHTS: config.json has the threshold {name}: {value!r}; there are "
+                f"{', '.join(vars(Thresholds()))}, each from 0 to 1"
+            )
+    return Thresholds(**{name: float(value) for name, value in fields.items()})
 
 
 def clean_class_names(id2label: Mapping[Any, str]) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ def load_mask2former(folder: Path) -> Mask2FormerForUniversalSegmentation:
     from safetensors import SafetensorError
     from transformers import Mask2FormerForUniversalSegmentation
 
-    with _quiet_loading():
+    with quiet_loading():
         try:
             loaded: Any = Mask2FormerForUniversalSegmentation.from_pretrained(
                 folder,
@@ -67,7 +67,7 @@ def _check_type(folder: Path) -> None:
 
 
 @contextmanager
-def _quiet_loading() -> Iterator[None]:
+def quiet_loading() -> Iterator[None]:
     """Keeps transformers' progress bar and report out of the log; we check what was loaded."""
     from transformers.utils import logging as hub_logging
 

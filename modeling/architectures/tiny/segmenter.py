@@ -35,7 +35,9 @@ DECODER: dict[str, Any] = {
     "num_attention_heads": 4,
     "dim_feedforward": 256,
     "num_queries": 30,
+    "class_weight": 4.0,
 }
+"""Classes weigh twice as much as in the original: they are learnt last."""
 
 PROCESSOR: dict[str, Any] = {
     "image_processor_type": "Mask2FormerImageProcessor",
