@@ -18,6 +18,7 @@ from collavo.registry import UnknownNameError
 COMMANDS = {
     "eval": ("collavo.cli.eval", "Evaluate a model on datasets; resumes where it stopped."),
     "train": ("collavo.cli.train", "Train a stage or a chain of stages; resumes where it stopped."),
+    "ablate": ("collavo.cli.ablate", "Train and evaluate the arms of a plan, side by side."),
     "score": ("collavo.cli.score", "Score stored answers, without a model."),
     "compare": ("collavo.cli.compare", "Compare two runs sample by sample; correlate several."),
     "check": ("collavo.cli.check", "Read datasets, open their images, say what is missing."),

@@ -62,7 +62,8 @@ def _run(args: argparse.Namespace) -> int:
                 "TRAIN.MODULES is empty: say what to train, or take a stage's configuration, such "
                 "as --conf_files configs/collavo_step1.yaml"
             )
-    if len(stages) > 1 and stages[0]("", None).TRAIN.DIR:
+    folders = [folder for make in stages if (folder := make("", None).TRAIN.DIR)]
+    if len(set(folders)) < len(folders):
         raise ConfigError("TRAIN.DIR is one stage's folder; set SAVE_DIR for a chain of stages")
 
     from collavo.engine.training.run import run_training

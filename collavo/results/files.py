@@ -66,18 +66,18 @@ def markdown(report: Report) -> str:
     if report.evaluation is not None:
         columns = ("figure", "value", "unit", INTERVAL)
         shown = len(columns) if report.intervals else len(columns) - 1
-        lines += _table(columns[:shown], [row[:shown] for row in report.headline_rows()])
+        lines += markdown_table(columns[:shown], [row[:shown] for row in report.headline_rows()])
         notes = (*report.evaluation.notes, *filter(None, [report.interval_note()]))
         lines += [f"- {note}" for note in notes] + [""]
     for table in report.tables:
-        lines += [f"## {table.title}", ""] + _table(table.columns, table.rows)
+        lines += [f"## {table.title}", ""] + markdown_table(table.columns, table.rows)
     if report.evaluation is not None and report.published:
         lines += ["## Published figures", ""]
         beside = ("model", "metric", "published", "ours", "difference", "same", "source")
-        lines += _table(beside, [[row[c] for c in beside] for row in report.comparison()])
+        lines += markdown_table(beside, [[row[c] for c in beside] for row in report.comparison()])
     if report.failures:
         lines += ["## Failed samples", ""]
-        lines += _table(("sample", "error"), report.failures)
+        lines += markdown_table(("sample", "error"), report.failures)
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -108,7 +108,8 @@ def cell(value: Any) -> str:
     return str(value)
 
 
-def _table(columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> list[str]:
+def markdown_table(columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> list[str]:
+    """Words a table as lines of Markdown, an empty one at the end."""
     columns = list(columns)
     lines = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
     for row in rows:
