@@ -210,7 +210,7 @@ def _record(job: Job, seconds: Mapping[str, float]) -> dict[str, Any]:
 
 
 def _last_words(log: Path) -> tuple[str, ...]:
-    """What a command said last: from its error on, of a traceback the last line, else some lines."""
+    """What a command said last: its error, the end of a traceback, or some lines."""
     text = _COLOURS.sub("", log.read_text(encoding="utf-8", errors="replace")).replace("\r", "\n")
     lines = [line.rstrip() for line in text.splitlines() if line.strip()]
     told = [n for n, line in enumerate(lines) if line.startswith("error: ")]
