@@ -17,7 +17,7 @@ from collavo.datasets.instruction.selected import Selected
 from collavo.datasets.instruction.source import BadRows, Source
 from collavo.errors import DataError
 from collavo.modeling.llms.chat import ChatTemplate, ChatTokenizer, cut, encode
-from collavo.records import Turn
+from collavo.records import Conversation, Turn
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +26,9 @@ VERSION = 1
 
 _PATIENCE = 30.0
 """Seconds between two messages about how far the counting is."""
+
+_SLACK = 64
+"""Tokens short of the room, from which a conversation is encoded as it is in training."""
 
 _FITS, _CUT, _UNUSABLE = 0, 1, 2
 
@@ -64,6 +67,13 @@ class Budget:
         """
         first, later, image = self._around
         return length + first + later * (turns // 2 - 1) + image * images
+
+    def estimate(self, one: Conversation) -> int:
+        """The tokens of a conversation to within a few, in a fraction of `encode`'s time."""
+        spans = self.template.spans(one.turns, None, len(one.images))
+        text = "".join(span.text for span in spans)
+        ids = self.tokenizer.encode(text, add_bos=self.template.bos)
+        return len(ids) + len(one.images) * (self.image_tokens - 1)
 
     @cached_property
     def _around(self) -> tuple[int, int, int]:
@@ -165,8 +175,10 @@ def _count(source: Source, budget: Budget) -> Kept:
         if counts[row] <= budget.room:
             continue
         one = source[row]
-        encoded = encode(budget.template, one.turns, None, len(one.images), budget.tokenizer)
-        counts[row] = len(encoded.ids) + len(one.images) * (budget.image_tokens - 1)
+        counts[row] = budget.estimate(one)
+        if counts[row] > budget.room - _SLACK:
+            encoded = encode(budget.template, one.turns, None, len(one.images), budget.tokenizer)
+            counts[row] = len(encoded.ids) + len(one.images) * (budget.image_tokens - 1)
         if counts[row] > budget.room:
             states[row] = _CUT
             try:
