@@ -13,13 +13,13 @@ import yaml
 
 from collavo.config import get_cfg
 from collavo.config.files import find_config, flatten, read_json_words, read_words, read_yaml
-from collavo.config.paths import assets_dir
+from collavo.config.paths import assets_dir, cache_dir
 from collavo.engine.ablation.plan import Arm, Plan, Settings, Stage
 from collavo.errors import ConfigError
 
 DONE = "done.json"
 
-_PLACES = ("SAVE_DIR", "USER_DIR", "WANDB")
+_PLACES = ("SAVE_DIR", "USER_DIR", "WANDB", "CRAYON.CACHE", "VISION.CACHE")
 """Keys that change no figure."""
 
 _OF_EVALUATION = ("EVAL.", "GENERATION.", "JUDGE.", "PROMPT.", "VIS.", "DATASETS.TEST")
@@ -229,14 +229,13 @@ def _checked(where: str, settings: Settings) -> Any:
 
 
 def _filled(settings: Settings) -> dict[str, Any]:
-    """Puts folders in place of `{assets}` and `{miniature}`."""
+    """Puts folders in place of `{assets}`, `{cache}` and `{miniature}`."""
     return {key: _fill(value) for key, value in settings.items()}
 
 
 def _fill(value: Any) -> Any:
     if isinstance(value, str):
-        if "{assets}" in value:
-            value = value.replace("{assets}", str(assets_dir()))
+        value = value.replace("{assets}", str(assets_dir())).replace("{cache}", str(cache_dir()))
         if "{miniature}" in value:
             from collavo.datasets.miniature.build import miniature_root
 

@@ -192,7 +192,10 @@ class _Runner:
         else:
             log = job.folder / f"{one.step}.log"
             failure = Failure(job.arm, job.seed, one.step, code, _last_words(log), str(log))
-            logger.warning("%s: %s ended with %d, see %s", job.words, one.step, code, log)
+            logger.warning(
+                "%s: %s ended with %d, see %s: %s",
+                *(job.words, one.step, code, log, " / ".join(failure.words)),
+            )
             self._failures.append(failure)
             for stage in job.open_stages()[:1]:
                 self._untrained[stage.folder] = job.words
