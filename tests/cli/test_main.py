@@ -77,8 +77,8 @@ def test_split_overrides(words: list[str], rest: list[str], overrides: list[str]
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["evl"], r"error: unknown command 'evl'\. Did you mean: eval\? Commands: eval, score"),
-        (["nothing"], r"error: unknown command 'nothing'\. Commands: eval"),
+        (["evl"], r"error: unknown command 'evl'\. Did you mean: eval\? Commands: eval, train"),
+        (["xyz"], r"error: unknown command 'xyz'\. Commands: eval"),
         (["probe", "--overrides", "LLM.BIT", "4"], "unknown key 'LLM.BIT'.*LLM.BITS"),
         (["probe", "--overrides", "LLM.BITS", "five"], "LLM.BITS cannot be 'five'"),
         (["probe", "--overrides", "LLM.BITS"], "ends with the key 'LLM.BITS' without a value"),
