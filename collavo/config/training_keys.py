@@ -34,7 +34,13 @@ OPTIMIZER = (
 )
 
 TRAIN = (
-    Key("TRAIN.BATCH_SIZE", 32, "Samples a step takes over all processes.", low=1),
+    Key(
+        "TRAIN.BATCH_SIZE",
+        32,
+        "Samples a step takes over all processes; with TRAIN.DATA_MODE one_of_each, of every "
+        "source.",
+        low=1,
+    ),
     Key(
         "TRAIN.DATA",
         [],
@@ -79,7 +85,13 @@ TRAIN = (
     Key("TRAIN.MAX_BAD_IMAGES", 0, "Broken images to go on with; each is reported.", low=0),
     Key("TRAIN.MAX_BAD_ROWS", 0, "Unusable rows to go on with; each is reported.", low=0),
     Key("TRAIN.MAX_BAD_STEPS", 10, "Steps of a loss that is no number, before it ends.", low=0),
-    Key("TRAIN.MAX_LENGTH", 2048, "Tokens of a sample at most, those of its images too.", low=1),
+    Key(
+        "TRAIN.MAX_LENGTH",
+        2048,
+        "Tokens of a sample at most, those of its images too. Longer texts are cut at their end "
+        "and named; a sample that would lose an image is an error.",
+        low=1,
+    ),
     Key("TRAIN.MAX_STEPS", 0, "Steps of the optimiser; 0: OPTIMIZER.EPOCH passes.", low=0, none=0),
     Key(
         "TRAIN.MODULES",

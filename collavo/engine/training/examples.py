@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from collavo.datasets.instruction.collate import Batch, Example, collate
+from collavo.datasets.instruction.mix import Mix, Ref
 from collavo.engine.crayons import CrayonMaker
 from collavo.engine.images import Loaded
 from collavo.engine.plan import Unit
@@ -30,6 +31,7 @@ class ExampleMaker:
     """Makes a batch of conversations.
 
     Args:
+        mix: The sources.
         mapper: Turns an image into uint8 (H, W, 3) at the model's size.
         crayons: Makes the Crayon Prompts.
         tokenizer: The model's.
@@ -43,6 +45,7 @@ class ExampleMaker:
 
     def __init__(
         self,
+        mix: Mix,
         mapper: Callable[[ImageRef], UInt8[np.ndarray, "height width 3"]],
         crayons: CrayonMaker,
         tokenizer: ChatTokenizer,
@@ -52,29 +55,27 @@ class ExampleMaker:
         max_length: int,
         max_bad_images: int = 0,
     ) -> None:
-        self._mapper, self._crayons = mapper, crayons
+        self._mix, self._mapper, self._crayons = mix, mapper, crayons
         self._tokenizer, self._template, self._pad_id = tokenizer, template, pad_id
         self._image_tokens, self._max_length = image_tokens, max_length
         self._max_bad, self._bad = max_bad_images, set[str]()
 
-    def __call__(self, conversations: Sequence[Conversation]) -> Batch:
+    def __call__(self, refs: Sequence[Ref]) -> Batch:
         """Makes the batch.
 
         Raises:
             DataError: More images than allowed are broken, or none of the conversations is usable.
         """
         usable: list[tuple[Conversation, list[Loaded]]] = []
-        for conversation in conversations:
+        for ref in refs:
             try:
-                images = [self._read(ref) for ref in conversation.images]
+                usable.append(self._open(ref))
             except DataError as error:
-                self._count(conversation, error)
-                continue
-            usable.append((conversation, images))
+                self._count(f"{self._mix.names[ref.source]}, row {ref.row}", error)
         if not usable:
             raise DataError(
-                f"no image of {', '.join(c.sample_id for c in conversations)} can be opened, so "
-                "this process has nothing to train on in the step; mend or remove them"
+                f"none of the {len(refs)} conversations of this process's share of a step can be "
+                f"used ({', '.join(sorted(self._bad))}); mend or remove them"
             )
         prompt = self._crayon([image for _, images in usable for image in images])
         examples, begin = [], 0
@@ -83,6 +84,20 @@ class ExampleMaker:
             examples.append(self._example(conversation, images, _part(prompt, begin, end)))
             begin = end
         return collate(examples, self._pad_id)
+
+    def _open(self, ref: Ref) -> tuple[Conversation, list[Loaded]]:
+        """Reads a conversation and its images.
+
+        Crayon instructions get the maps of their own annotation: a segmenter would number the
+        objects in another order than the answers do.
+        """
+        conversation = self._mix[ref]
+        images = [self._read(image) for image in conversation.images]
+        segments = self._mix.segments(ref)
+        if segments is not None:
+            for image in images:
+                image.segments = segments
+        return conversation, images
 
     def _read(self, ref: ImageRef) -> Loaded:
         try:
@@ -94,14 +109,14 @@ class ExampleMaker:
         loaded.pixels = self._mapper(ImageRef(data=data, name=ref.label))
         return loaded
 
-    def _count(self, conversation: Conversation, error: DataError) -> None:
+    def _count(self, name: str, error: DataError) -> None:
         """Counts a broken image; the same one in a later epoch is not counted again."""
-        if conversation.sample_id not in self._bad:
-            self._bad.add(conversation.sample_id)
-            logger.warning("%s is left out: %s", conversation.sample_id, error)
+        if name not in self._bad:
+            self._bad.add(name)
+            logger.warning("%s is left out: %s", name, error)
         if len(self._bad) > self._max_bad:
             raise DataError(
-                f"{len(self._bad)} conversations have broken images, last {conversation.sample_id} "
+                f"{len(self._bad)} conversations have broken images, last {name} "
                 f"({error}); TRAIN.MAX_BAD_IMAGES is {self._max_bad}. Mend or remove them, or "
                 "allow more: they are then left out and reported"
             ) from error

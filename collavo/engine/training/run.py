@@ -76,7 +76,8 @@ def run_stage(make_cfg: Callable[[str | None], Any]) -> tuple[int, str]:
     _check_batch(cfg, setup)
     from collavo.engine.training.tasks import build_task
 
-    task = build_task(cfg, setup.device, setup.is_main)
+    with setup.accelerator.main_process_first():  # the others find its indices in the cache
+        task = build_task(cfg, setup.device, setup.is_main)
     lora = {
         "rank": cfg.LORA.RANK,
         "alpha": cfg.LORA.ALPHA,

@@ -78,6 +78,7 @@ class VLMTask:
         parts = Model(model, segmenter, mapper, device)
         crayons = CrayonMaker(segmenter, cfg.CRAYON.MODE, segment_cache(cfg, parts))
         make = ExampleMaker(
+            data.mix,
             mapper,
             crayons,
             tokenizer,
@@ -96,12 +97,11 @@ class VLMTask:
 
     def kind(self, step: int) -> str:
         """The adapter that a step trains, "" where steps are not parted."""
-        return self._data.plan.step(step).kind
+        return self._data.plan.kind(step)
 
     def load(self, step: int, place: Place) -> Batch:
         """Reads this share of a step's conversations."""
-        refs = self._data.plan.step(step).refs[place.share]
-        return self._make([self._data.mix[ref] for ref in refs])
+        return self._make(self._data.plan.step(step).refs[place.share])
 
     def counts(self, batch: Batch) -> Tensor:
         """What the loss is normalised by, and the labelled tokens of each task."""
