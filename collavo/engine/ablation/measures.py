@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import logging
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -107,7 +106,8 @@ class Measures:
     Args:
         figures: By arm and figure.
         asked: By dataset.
-        seconds: How long training and evaluation took together, by arm and seed.
+        seconds: How long the steps of all stages ("train") and the evaluation ("eval") took, by arm
+            and seed.
     """
 
     figures: dict[tuple[str, str], Measured] = field(default_factory=dict)
@@ -126,7 +126,7 @@ class Measures:
         if first.draws is not None and second.draws is not None and second.clusters is not None:
             count = min(len(first.draws), len(second.draws))  # the first draws are the same
             interval = interval_of(second.draws[:count] - first.draws[:count], second.clusters)
-        agreeing = sum(bool(sign == np.sign(value)) for sign in signs)
+        agreeing = sum(bool(value) and bool(sign == np.sign(value)) for sign in signs)
         return Gap(value, interval, agreeing, len(both))
 
 
@@ -158,7 +158,10 @@ def measure(jobs: Sequence[Job], figures: Sequence[Figure], cfg: Any) -> Measure
     for job in jobs:
         if (done := job.done) is None:
             continue
-        found.seconds[job.arm, job.seed] = done["seconds"]
+        found.seconds[job.arm, job.seed] = {
+            "train": sum(_seconds_of(stage.folder / "metrics.jsonl") for stage in job.stages),
+            "eval": float(done["seconds"].get("eval", 0.0)),
+        }
         stored = read_runs(job.runs)
         for dataset in dict.fromkeys(figure.dataset for figure in figures):
             if dataset not in stored:
@@ -234,6 +237,8 @@ def _join(figure: Figure, seeds: Mapping[int, _Run], clusters: Clusters | None) 
     values = {s: float(sum(run.values[t] for t in figure.terms)) for s, run in seeds.items()}
     units = {run.units.get(term, "") for run in seeds.values() for term in figure.terms}
     unit = units.pop() if len(units) == 1 else ""
+    if len(figure.terms) > 1:
+        unit = unit.partition(" of ")[0]  # a sum of points has more of them
     drawn = [run.draws[t] for run in seeds.values() for t in figure.terms if t in run.draws]
     if len(drawn) < len(seeds) * len(figure.terms):
         return Measured(values, unit, None, clusters)
@@ -254,6 +259,14 @@ def _stored(stored: StoredRun, terms: Sequence[str]) -> _Run:
             raise DataError(f"{stored.path} holds no figure {term!r}")
         values[term] = float(node)
     return _Run(values, stored.results.get("units") or {}, {})
+
+
+def _seconds_of(metrics: Path) -> float:
+    """The time of a training's steps; of one that was taken twice after a crash the last."""
+    if not metrics.is_file():
+        return 0.0
+    rows = [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines() if line]
+    return sum({row["step"]: float(row.get("seconds", 0.0)) for row in rows}.values())
 
 
 def _flags(stored: StoredRun) -> tuple[str, ...]:

@@ -22,7 +22,8 @@ _READING = (
     "same draws, so the intervals of differences are paired. They tell what hangs on the images "
     "asked about, not on the training: that is what the spread over seeds tells.",
     f"`{CLEAR}` marks a difference whose interval does not hold 0; after it stands how many seeds "
-    "differ in the same direction by themselves.",
+    "differ in the same direction by themselves. Nothing is corrected for the number of "
+    "comparisons.",
 )
 
 
@@ -167,13 +168,14 @@ class AblationReport:
         for arm in self.arms:
             taken = [self.measures.seconds[arm, s] for s in self._seeds_of(arm)]
             if taken:
-                each = [
-                    sum(x.get(step, 0.0) for x in taken) / len(taken) / 60
-                    for step in ("train", "eval")
-                ]
-                rows.append([self.plan.arms[arm].label, len(taken), *(f"{m:.1f}" for m in each)])
-        columns = ("arm", "seeds", "minutes of training a seed", "of evaluation")
-        title = "Stages that arms share count for the arm that trained them"
+                train, test = (
+                    sum(x[k] for x in taken) / len(taken) / 60 for k in ("train", "eval")
+                )
+                trains = bool(self.plan.arms[arm].stages)
+                minutes = f"{train:.1f}" if trains else "-"
+                rows.append([self.plan.arms[arm].label, len(taken), minutes, f"{test:.1f}"])
+        columns = ("arm", "seeds", "training", "evaluation")
+        title = "Minutes a seed, of the steps of all stages and of the evaluation"
         return [Table(title, columns, rows)] if rows else []
 
     def _failed(self) -> list[Table]:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from collavo.config import get_cfg
-from collavo.engine.ablation.jobs import Job
+from collavo.engine.ablation.jobs import Job, TrainStage
 from collavo.engine.ablation.measures import Measured, Measures, measure
 from collavo.engine.ablation.plan import Figure
 from collavo.errors import DataError
@@ -55,7 +55,15 @@ def job(tmp_path: Path) -> Callable[..., Job]:
         results["scores"] = {"groups": {f"q{q}": {"accuracy": right[:, q].mean()} for q in (0, 1)}}
         (folder / "eval" / "results.json").write_text(json.dumps(results))
         (folder / "done.json").write_text(json.dumps({"seconds": {"train": 60.0, "eval": 6.0}}))
-        return Job(arm, seed, folder, (), {})
+        (folder / "stage").mkdir()
+        lines = [
+            {"step": 1, "seconds": 9.0},
+            {"step": 1, "seconds": 2.0},
+            {"step": 2, "seconds": 4},
+        ]
+        metrics = "".join(json.dumps(line) + "\n" for line in lines)
+        (folder / "stage" / "metrics.jsonl").write_text(metrics)
+        return Job(arm, seed, folder, (TrainStage(folder / "stage", {}),), {})
 
     return make
 
@@ -116,6 +124,7 @@ def test_a_sum_of_figures_is_resampled_as_a_sum(job):
     measured = found.figures["a", "sum"]
     assert measured.mean == pytest.approx(right[:, 0].mean() + right[:, 1].mean())
     assert measured.deviation is None
+    assert found.seconds["a", 0] == {"train": 6.0, "eval": 6.0}
     clusters = find_clusters(_Alone(), _samples())
     order = [clusters.of[f"toy_set:{i}-0"] for i in range(IMAGES)]
     weights = np.concatenate(list(draw_weights(clusters, 100)))[:, order]
@@ -156,8 +165,12 @@ def test_seeds_that_agree_are_counted_among_those_that_both_have():
     gap = found.gap("b", "a", "all")
     assert gap is not None
     assert (gap.agreeing, gap.paired, gap.interval, gap.is_clear) == (1, 2, None, False)
+    found.figures["c", "all"] = first
+    same = found.gap("c", "a", "all")
+    assert same is not None
+    assert (same.value, same.agreeing, same.paired) == (0.0, 0, 3)
     assert found.gap("a", "a", "all") is None
-    assert found.gap("c", "a", "all") is None
+    assert found.gap("d", "a", "all") is None
 
 
 class _Alone:

@@ -149,6 +149,8 @@ def test_folders_stand_for_their_names(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("file", sorted(configs_dir().glob("**/ablation*.yaml")), ids=str)
 def test_the_packaged_plans_can_be_read(file):
+    if not (configs_dir() / "tiny" / "cit.yaml").is_file():
+        pytest.skip("the stages of the tiny model are not there")
     plan = read_plan(file)
     assert len(plan.seeds) >= 3
     for table in plan.tables:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from collavo.engine.ablation.measures import Asked, Measured, Measures
-from collavo.engine.ablation.plan import Arm, Comparison, Figure, Plan
+from collavo.engine.ablation.plan import Arm, Comparison, Figure, Plan, Stage
 from collavo.engine.ablation.report import AblationReport
 from collavo.engine.ablation.runner import Failure, _last_words
 from collavo.results.clusters import Clusters
@@ -31,10 +31,11 @@ def report() -> AblationReport:
         ("none", "points"): measured(100.0, 110.0, noise[0], "points of 200"),
         ("full", "points"): measured(90.0, 95.0, noise[2], "points of 200"),
     }
+    stages = (Stage(Path("stage.yaml")),)
     arms = [
-        Arm("none", "no crayon", paper={"acc": 71, "points": 141}),
-        Arm("same", "a | b", paper={"acc": 74}),
-        Arm("full", "crayon", paper={"acc": 80, "points": 160}),
+        Arm("none", "no crayon", stages, paper={"acc": 71, "points": 141}),
+        Arm("same", "a | b", weights_of="full", paper={"acc": 74}),
+        Arm("full", "crayon", stages, paper={"acc": 80, "points": 160}),
     ]
     plan = Plan(
         "toy", "Toy", "About it.", (0, 1), {}, {}, {},
@@ -74,6 +75,7 @@ def test_markdown(report):
     assert paper[1] == "| crayon | Accuracy | 80 | +9 | +0.180 | as in the paper |"
     assert paper[2] == "| crayon | Points | 160 | +19 | -12.5 | against the paper |"
     assert "| crayon | 2 | 2.0 | 0.5 |" in lines
+    assert "| a \\| b | 2 | - | 0.5 |" in lines  # the training is another arm's
     assert "| gone | 1 | train | 2 | error: no / more |" in lines
 
 
