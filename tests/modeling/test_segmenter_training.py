@@ -256,6 +256,9 @@ def test_a_checkpoint_brings_its_own_thresholds(checkpoint: Path, tmp_path: Path
     path.write_text(json.dumps({**fields, "collavo": {"thresholds": {"mask": 0.7}}}))
     own = Mask2FormerSegmenter.from_pretrained(tmp_path, (4, 4))
     assert own.thresholds == Thresholds(mask=0.7)
+    words = ["SEGMENTER.WEIGHTS", str(tmp_path), "SEGMENTER.THRESHOLD", "0.6"]
+    mixed = Mask2FormerSegmenter.from_config(get_cfg(overrides=words), (4, 4))
+    assert mixed.thresholds == Thresholds(0.6, 0.7, 0.8)
     given = Mask2FormerSegmenter.from_pretrained(tmp_path, (4, 4), Thresholds(mask=0.9))
     assert given.thresholds.mask == 0.9 and given.fingerprint() != own.fingerprint()
     path.write_text(json.dumps({**fields, "collavo": {"thresholds": {"mask": "high"}}}))

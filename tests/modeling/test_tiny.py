@@ -108,7 +108,7 @@ def test_transformers_loads_the_segmenter(built: Path) -> None:
     model = Mask2FormerForUniversalSegmentation.from_pretrained(folder, dtype=torch.float32).eval()
     assert [model.config.id2label[i] for i in range(133)] == [c.name for c in COCO_PANOPTIC]
     assert _fields(folder)["collavo"]["untrained"] is True
-    assert (folder / "model.safetensors").stat().st_size <= 1.2e6
+    assert (folder / "model.safetensors").stat().st_size <= 5e6
     with torch.inference_mode():
         out = model(torch.zeros(1, 3, 224, 224))
     assert out.class_queries_logits.shape == (1, 32, 134)
