@@ -16,6 +16,7 @@ from collavo.datasets.miniature.coco import write_val2014
 from collavo.datasets.miniature.dice import Dice
 from collavo.datasets.miniature.questions import article_of
 from collavo.datasets.miniature.scenes import Scene
+from collavo.datasets.miniature.shapes.catalog import SHAPES
 
 PER_IMAGE = 3
 """Questions of each answer an image and split."""
@@ -55,6 +56,8 @@ def questions(objects: Mapping[str, Sequence[str]], split: str) -> list[dict[str
         asked: list[str] = []
         for name in positives:
             absent = [n for n in popular if n not in present and n not in asked]
+            # A handful of images may show too few classes: then those that none of them shows.
+            absent = absent or [n for n in SHAPES if n not in present and n not in asked]
             if split == "random":
                 negative = dice.choice(absent)
             elif split == "popular":
