@@ -188,11 +188,11 @@ class PublishedCheckpoint:
         if rules[POSITIONS].split is not None:  # interpolated: the checkpoint's own are kept
             rules[POSITIONS] = TensorRule()
         export_published(model, model.config, model.rank, rules, target, self.source)
-        if self.source is None:
+        if self.source is None or dict(self.source.config) != model.config:
             text = json.dumps(model.config, indent=1, sort_keys=True) + "\n"
             (target / "config.json").write_text(text, encoding="utf-8")
-            if self.tokenizer is not None:
-                (target / TOKENIZER_FILE).write_bytes(self.tokenizer.path.read_bytes())
+        if self.source is None and self.tokenizer is not None:
+            (target / TOKENIZER_FILE).write_bytes(self.tokenizer.path.read_bytes())
 
     def stored_rules(self) -> dict[str, TensorRule]:
         """Returns where each stored tensor goes in the model."""

@@ -39,10 +39,16 @@ class TrainableCoLLaVO:
     def reset_parameters(self, seed: int) -> None:
         """Draws all weights anew; B of PLoRA and of the crayon branch begin at zero.
 
+        What the configuration said of the checkpoint's training no longer holds and is dropped.
+
         Args:
             seed: Equal seeds give equal weights on every machine.
         """
         model = cast("CoLLaVO", self)
+        about = dict(model.config.get("collavo") or {})
+        about.pop("untrained", None)
+        about.pop("note", None)
+        model.config = {**model.config, "collavo": about}
         shapes = published_shapes(model.config, model.rank)
         for name, rule in rules_of(model).items():
             whole = draw_tensor(name, shapes[name], seed)

@@ -40,7 +40,7 @@ COUNTS = {
     "mmbench_cn": (39, 11),
     "mmbench_test": (16, 4),
     "mmbench_test_cn": (16, 4),
-    "mme": (190, 95),
+    "mme": (390, 195),
     "mmmu_val": (26, 18),
     "ocrbench": (30, 30),
     "okvqa_val": (40, 20),

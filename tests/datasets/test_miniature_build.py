@@ -208,7 +208,7 @@ def test_mme_answers_about_scenes_are_true(rooted: Path, truth: Truth) -> None:
         else:
             continue
         judged[sample.category] += 1
-    assert judged == {"existence": 20, "count": 20, "position": 20}
+    assert judged == dict.fromkeys(("existence", "count", "position"), 2 * mme.SCENES_A_TASK)
 
 
 def position_holds(sample: Sample, words: list[str], truth: Truth) -> bool:
@@ -251,7 +251,7 @@ def test_mme_colours_are_seen_in_the_picture(rooted: Path, truth: Truth) -> None
                 votes.update(choices[k] for k in distance.argmin(1)[near])
         total += 1
         hits += votes[color] >= 0.2 * sum(votes.values())
-    assert total == mme.SCENES_A_TASK and hits >= total - 1
+    assert total == mme.SCENES_A_TASK and hits >= 0.9 * total
 
 
 def test_a_cache_that_cannot_be_written_is_named(

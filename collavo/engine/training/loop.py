@@ -123,6 +123,12 @@ class Loop:
                 if not bool(torch.isfinite(shares[0])):
                     self._skip(step, parts, lr, number)
                     return bool(shares[1] > 0)
+                if not found.total.requires_grad:
+                    raise UserError(
+                        f"step {step + 1} reaches nothing that is trained: the loss does not "
+                        "depend on it. Such are crayon modules under CRAYON.MODE none, or images' "
+                        "modules on text alone; change TRAIN.MODULES or the data"
+                    )
                 # DDP and DeepSpeed average over processes, and DeepSpeed over micro-batches
                 scale = setup.world * (setup.parts if setup.kind == "DEEPSPEED" else 1)
                 setup.accelerator.backward(found.total * scale)
