@@ -128,8 +128,8 @@ class SceneSource:
                 draw_chunk(*job)
             return
         with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-            for job in [pool.submit(draw_chunk, *job) for job in jobs]:
-                job.result()
+            for future in [pool.submit(draw_chunk, *job) for job in jobs]:
+                future.result()
 
 
 def draw_chunk(number: int, file: Path, size: int, chunk: int = CHUNK) -> None:
