@@ -18,6 +18,7 @@ KINDS = {
     "vision_encoders": registry.VISION_ENCODERS,
     "projectors": registry.PROJECTORS,
     "llms": registry.LLMS,
+    "losses": registry.LOSSES,
 }
 
 

@@ -9,6 +9,8 @@ from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
+import yaml
+
 from collavo.errors import ConfigError
 
 TRUE = frozenset({"true", "yes", "on", "1"})
@@ -178,9 +180,15 @@ def _literal(text: str) -> Any:
         pass
     # [pope_test, mme]: names without quotes
     inner = text[1:-1] if text[-1:] in ("]", ")") else ""
-    if not inner or any(c in inner for c in "[](){}"):
+    if inner and not any(c in inner for c in "[](){}"):
+        return [word.strip().strip("'\"") for word in inner.split(",") if word.strip()]
+    try:  # [{module: crayon}]: mappings as YAML writes them
+        found = yaml.safe_load(text)
+    except yaml.YAMLError:
+        found = None
+    if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
         raise ConfigError("it is not a list")
-    return [word.strip().strip("'\"") for word in inner.split(",") if word.strip()]
+    return found
 
 
 _READERS: dict[type, Any] = {bool: _bool, int: _int, float: _float, str: _str, list: _list}

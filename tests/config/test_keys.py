@@ -126,3 +126,11 @@ def test_allowed_names_choices_and_ranges() -> None:
 
 def test_section_names_are_all_prefixes() -> None:
     assert section_names([Key("A.B.C", 1, ""), Key("D", 1, "")]) == {"A", "A.B"}
+
+
+def test_lists_of_mappings_are_read_as_yaml_writes_them() -> None:
+    key = Key("TRAIN.MODULES", [], "")
+    assert key.read("[{module: crayon, lr: 0.1}]") == [{"module": "crayon", "lr": 0.1}]
+    assert key.read("[a, b]") == ["a", "b"]
+    with pytest.raises(ConfigError, match="not a list"):
+        key.read("[{module: crayon]")

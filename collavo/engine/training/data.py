@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ from collavo.datasets.instruction.opening import open_mix
 from collavo.datasets.instruction.plan import Plan
 from collavo.datasets.instruction.source import SourceSpec, parse_source
 from collavo.datasets.registration.roots import named_root, use_root
-from collavo.errors import ConfigError
+from collavo.errors import ConfigError, MissingFileError
 
 if TYPE_CHECKING:
     from collavo.modeling.llms.chat import ChatTemplate, ChatTokenizer
@@ -105,18 +104,25 @@ def open_data(
 
 
 def _rooted(spec: SourceSpec) -> SourceSpec:
-    """Looks for relative paths below the datasets' root, where they are not there from here."""
-    root = named_root()
-    if root is None or spec.format == "miniature":
+    """Looks for relative paths below the datasets' root, where they are not there from here.
+
+    Raises:
+        MissingFileError: One is in neither place.
+    """
+    if spec.format == "miniature":
         return spec
-    found: Mapping[str, Any] = {
-        key: str(root.path / given)
-        for key in ("path", "images")
-        if (given := getattr(spec, key)) and _only_below(root.path, given)
-    }
+    named = named_root()
+    found: dict[str, Any] = {}
+    for key in ("path", "images"):
+        given = getattr(spec, key)
+        if not given or Path(given).expanduser().exists():
+            continue
+        below = None if named is None else named.path / given
+        if Path(given).is_absolute() or below is None or not below.exists():
+            place = "no dataset root is set" if named is None else f"the root is {named.path}"
+            raise MissingFileError(
+                f"TRAIN.DATA, source {spec.name!r}: there is no {given}, neither from here nor "
+                f"below the dataset root ({place}); correct its {key} or set DATASETS.ROOT"
+            )
+        found[key] = str(below)
     return replace(spec, **found)
-
-
-def _only_below(root: Path, given: str) -> bool:
-    path = Path(given).expanduser()
-    return not path.is_absolute() and not path.exists() and (root / path).exists()
