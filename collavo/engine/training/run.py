@@ -23,7 +23,7 @@ from collavo.engine.training.folder import course, open_stage, stage_folder
 from collavo.engine.training.loop import Hooks, Limits, Loop
 from collavo.engine.training.meter import Meter
 from collavo.engine.training.optim import Schedule, parameter_groups
-from collavo.engine.training.setup import Setup, start_training
+from collavo.engine.training.setup import Setup, start_training, whole_parameters
 from collavo.engine.training.stage import read_rules
 from collavo.engine.training.table import show_trainable
 from collavo.engine.training.trackers import open_trackers
@@ -154,7 +154,8 @@ def _train(stage: _Stage) -> bool:
             meter.close()
             _draw(meter.file, stage.folder / CURVES, cfg.TRAIN.STAGE)
     if finished:
-        _export(stage)
+        with whole_parameters(setup, model):
+            _export(stage)
     elif setup.is_main:
         logger.info("%s stops; the same command goes on from here", cfg.TRAIN.STAGE)
     return finished

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -130,3 +132,27 @@ def _accelerator(cfg: Any, on_cpu: bool, dtype: str) -> Any:
         settings["zero_allow_untested_optimizer"] = True
         settings["zero_force_ds_cpu_optimizer"] = False
     return accelerator
+
+
+@contextmanager
+def whole_parameters(setup: Setup, model: Any) -> Iterator[None]:
+    """Within it every process holds whole parameters, also under ZeRO-3 and FSDP 2.
+
+    Args:
+        setup: The processes; all of them have to come here.
+        model: As accelerate has prepared it.
+    """
+    if setup.kind == "DEEPSPEED":
+        import deepspeed
+
+        with deepspeed.zero.GatheredParameters(list(model.parameters())):
+            yield
+        return
+    parted = [m for m in model.modules() if setup.kind == "FSDP" and hasattr(m, "unshard")]
+    for module in parted:
+        module.unshard()
+    try:
+        yield
+    finally:
+        for module in parted:
+            module.reshard()
