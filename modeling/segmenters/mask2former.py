@@ -72,13 +72,7 @@ class Mask2FormerSegmenter(Segmenter):
             device: Where it runs.
         """
         segmenter = cls.from_pretrained(segmenter_folder(cfg, FILES), grid, None, device)
-        given = {
-            "score": float(cfg.SEGMENTER.THRESHOLD),
-            "mask": float(cfg.SEGMENTER.MASK_THRESHOLD),
-            "overlap": float(cfg.SEGMENTER.OVERLAP_THRESHOLD),
-        }
-        wanted = {name: value for name, value in given.items() if value >= 0}
-        segmenter.thresholds = replace(segmenter.thresholds, **wanted)
+        segmenter.thresholds = replace(segmenter.thresholds, **given_thresholds(cfg))
         return segmenter
 
     @classmethod
@@ -137,6 +131,16 @@ class Mask2FormerSegmenter(Segmenter):
     def fingerprint(self) -> str:
         settings = (self._digest, self.thresholds, self.grid, RULE_VERSION)
         return hashlib.sha256(repr(settings).encode()).hexdigest()
+
+
+def given_thresholds(cfg: Any) -> dict[str, float]:
+    """Returns the thresholds that a configuration sets, by their names in `Thresholds`."""
+    given = {
+        "score": float(cfg.SEGMENTER.THRESHOLD),
+        "mask": float(cfg.SEGMENTER.MASK_THRESHOLD),
+        "overlap": float(cfg.SEGMENTER.OVERLAP_THRESHOLD),
+    }
+    return {name: value for name, value in given.items() if value >= 0}
 
 
 def own_thresholds(config: Any) -> Thresholds:

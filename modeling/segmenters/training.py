@@ -17,7 +17,7 @@ from collavo.datasets.segmentation.example import PanopticSource
 from collavo.datasets.segmentation.folder import PanopticFolder
 from collavo.datasets.segmentation.scenes import SceneSource
 from collavo.errors import ConfigError
-from collavo.modeling.segmenters.mask2former import FILES
+from collavo.modeling.segmenters.mask2former import FILES, given_thresholds, own_thresholds
 from collavo.modeling.segmenters.mask2former_loading import load_mask2former
 from collavo.modeling.segmenters.new_mask2former import (
     calibrate,
@@ -25,6 +25,7 @@ from collavo.modeling.segmenters.new_mask2former import (
     new_mask2former,
     read_processor,
 )
+from collavo.modeling.segmenters.panoptic import Thresholds
 from collavo.modeling.segmenters.source import segmenter_folder
 from collavo.modeling.segmenters.training_model import TrainedMask2Former
 
@@ -97,7 +98,8 @@ class SegmenterTask:
         """Builds the model of SEGMENTER.WEIGHTS and the data of TRAIN.DATA.
 
         Args:
-            cfg: The configuration. TRAIN.INIT random takes the shapes of SEGMENTER.WEIGHTS alone.
+            cfg: The configuration. TRAIN.INIT random takes the shapes of SEGMENTER.WEIGHTS alone;
+                thresholds of the section SEGMENTER that are set go into the export.
             device: Where it is trained.
             is_main: Whether this process is the first.
 
@@ -118,7 +120,10 @@ class SegmenterTask:
         shape = hashlib.sha256((folder / "config.json").read_bytes()).hexdigest()[:16]
         data = [source.fingerprint() for source in sources]
         content = {"recipe": RECIPE, "model": shape, "size": processor.size, "data": data}
-        about = {"trained_on": [spec.name for spec in specs], "recipe": RECIPE}
+        about: dict[str, Any] = {"trained_on": [spec.name for spec in specs], "recipe": RECIPE}
+        limits = given_thresholds(cfg) or vars(own_thresholds(segmenter.config))
+        if Thresholds(**limits) != Thresholds():
+            about["thresholds"] = limits
         return cls(model, plan, folder, about, content)
 
     def kind(self, step: int) -> str:

@@ -199,6 +199,17 @@ def test_the_export_is_a_checkpoint(
     assert not Mask2FormerSegmenter.from_pretrained(tmp_path, (4, 4)).untrained
 
 
+def test_the_export_brings_the_thresholds_of_its_training(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "open_sources", lambda *_: [_Squares()])
+    monkeypatch.setattr(training, "CALIBRATION_STEPS", 1)
+    cfg = _cfg(checkpoint, "SEGMENTER.MASK_THRESHOLD", 0.5)
+    training.SegmenterTask.from_config(cfg, "cpu").export(tmp_path)
+    segmenter = Mask2FormerSegmenter.from_pretrained(tmp_path, (4, 4))
+    assert segmenter.thresholds == Thresholds(mask=0.5)
+
+
 def test_running_statistics_follow_from_the_weights(
     task: training.SegmenterTask, tmp_path: Path
 ) -> None:
