@@ -28,7 +28,11 @@ _DEEPEST = 8
 """Mixes within mixes, before it must be a circle."""
 
 
-_MINIATURE = {"vl": ("llava", "instructions.json"), "crayon": ("panoptic", "panoptic_train.json")}
+_MINIATURE = {
+    "vl": ("llava", "instructions.json"),
+    "told": ("llava", "told.json"),
+    "crayon": ("panoptic", "panoptic_train.json"),
+}
 """Parts of the miniature world: their format and file below its root, beside `images/`."""
 
 _SCENES = 2000

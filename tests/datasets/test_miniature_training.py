@@ -32,8 +32,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def read(root: Path) -> list[dict[str, Any]]:
-    return json.loads((root / "instructions.json").read_text())
+def read(root: Path, name: str = "instructions.json") -> list[dict[str, Any]]:
+    return json.loads((root / name).read_text())
 
 
 def pairs(row: dict[str, Any]) -> list[tuple[str, str]]:
@@ -103,6 +103,27 @@ def test_answers_about_classes_and_numbers_are_true(root: Path) -> None:
     assert checked["ArethereYes"] > 5 and checked["ArethereNo"] > 5
 
 
+def test_answers_are_true_of_what_is_told(root: Path) -> None:
+    checked = 0
+    for row in read(root, "told.json"):
+        assert "image" not in row
+        (first, answer), *others = pairs(row)
+        told, question = first.split("]. ", 1)
+        counts = Counter(re.findall(r"\(#\d+ ([^)]+)\)", told))
+        for text, said in ((question, answer), *others):
+            assert "<image>" not in text and not text.startswith("What color"), row["id"]
+            text = text.removesuffix(SHORT_ANSWER).removesuffix(YES_OR_NO)
+            right = judged(text, counts)
+            if right is not None:
+                assert said == right, (row["id"], text)
+                checked += 1
+            if text.startswith("How many of each"):
+                numbers = dict(part.rsplit(" ", 1) for part in said.split(", "))
+                assert {name: str(counts[name]) for name in numbers} == numbers
+                checked += len(numbers)
+    assert checked > 300
+
+
 def test_yes_and_no_are_balanced_in_each_kind(root: Path) -> None:
     said: dict[str, Counter[str]] = {}
     for row in read(root):
@@ -142,7 +163,7 @@ def test_any_number_of_processes_writes_the_same(
     for name, processes in (("one", 1), ("two", 2)):
         build.write(tmp_path / name, 4, processes)
     files = [p.relative_to(tmp_path / "one") for p in sorted((tmp_path / "one").rglob("*.*"))]
-    assert len(files) == 4 + 4 + 2
+    assert len(files) == 4 + 4 + 3
     for file in files:
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
 

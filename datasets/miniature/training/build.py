@@ -21,10 +21,13 @@ from collavo.datasets.miniature.dice import Dice
 from collavo.datasets.miniature.drawing import save
 from collavo.datasets.miniature.files import write_json
 from collavo.datasets.miniature.panoptic import panoptic_row, write_document
-from collavo.datasets.miniature.scenes import TRAINING_SEEDS, scene
+from collavo.datasets.miniature.scenes import TRAINING_SEEDS, Scene, scene
+from collavo.datasets.miniature.training.drills import TOLD_DRILLS, drills_about
+from collavo.datasets.miniature.training.told import sentence, told
 from collavo.datasets.miniature.training.turns import (
     CAPTIONS,
     SHORT_ANSWER,
+    TOLD,
     Said,
     caption,
     conversation,
@@ -57,7 +60,8 @@ class Drawn:
         rows: Its entries in the panoptic JSON.
         objects: The classes of things in it.
         turns: For each conversation its questions and answers, POPE's not among them.
-        captions: For each conversation the description that ends it, or None.
+        ends: For each conversation what ends it: answers that would tell those of the others.
+        told: The rows of conversations without image.
     """
 
     seed: int
@@ -65,14 +69,16 @@ class Drawn:
     rows: tuple[dict[str, Any], dict[str, Any]]
     objects: tuple[str, ...]
     turns: tuple[list[Said], ...]
-    captions: tuple[Said | None, ...]
+    ends: tuple[list[Said], ...]
+    told: tuple[dict[str, object], ...]
 
 
 def training_root(scenes: int, processes: int = 0) -> Path:
     """Returns the folder of so many training scenes, writing it where it is not there yet.
 
-    It holds `images/`, `panoptic_train.json` with `panoptic_train/`, and `instructions.json`. It
-    appears whole or not at all. The same number of scenes gives the same files everywhere.
+    It holds `images/`, `panoptic_train.json` with `panoptic_train/`, `instructions.json`, and
+    `told.json`, conversations without image whose first question begins with a list of what there
+    is. It appears whole or not at all. The same number of scenes gives the same files everywhere.
 
     Args:
         scenes: How many.
@@ -115,6 +121,7 @@ def write(root: Path, scenes: int, processes: int = 0) -> None:
     listed = list(_draw_all(root, scenes, processes or len(os.sched_getaffinity(0))))
     write_document(root / "panoptic_train.json", [drawn.rows for drawn in listed])
     write_json(root / "instructions.json", instructions(listed))
+    write_json(root / "told.json", [row for drawn in listed for row in drawn.told])
 
 
 def instructions(listed: Sequence[Drawn]) -> list[dict[str, object]]:
@@ -134,8 +141,7 @@ def instructions(listed: Sequence[Drawn]) -> list[dict[str, object]]:
         for number, turns in enumerate(drawn.turns):
             dice = Dice(drawn.seed * CONVERSATIONS + number)
             mixed = dict(dice.shuffled([*turns, *_balanced(asked[drawn.name], dice)]))
-            last = drawn.captions[number]
-            said = [*mixed.items(), *([last] if last is not None else [])]
+            said = [*mixed.items(), *drawn.ends[number]]
             rows.append(conversation(said, drawn.name, f"{drawn.seed}_{number}"))
     return rows
 
@@ -167,13 +173,22 @@ def _draw_block(root: Path, seeds: range) -> list[Drawn]:
 def _draw(root: Path, seed: int) -> Drawn:
     drawn, name = scene(seed), f"{seed:012d}.jpg"
     save(drawn.image, root / "images" / name)
-    turns, captions = [], []
+    turns, ends = [], []
     for number in range(CONVERSATIONS):
         dice = Dice((seed * CONVERSATIONS + number) * 2 + 1)
         turns.append(turns_about(drawn, dice))
-        captions.append(caption(drawn, dice) if dice.chance(CAPTIONS) else None)
+        last = [caption(drawn, dice)] if dice.chance(CAPTIONS) else []
+        ends.append([*drills_about(drawn, dice), *last])
     rows = panoptic_row(root / "panoptic_train", name, drawn)
-    return Drawn(seed, name, rows, tuple(drawn.counts()), tuple(turns), tuple(captions))
+    without_image = tuple(_told(drawn, number) for number in range(CONVERSATIONS))
+    present = tuple(drawn.counts())
+    return Drawn(seed, name, rows, present, tuple(turns), tuple(ends), without_image)
+
+
+def _told(drawn: Scene, number: int) -> dict[str, object]:
+    dice = Dice((drawn.seed * CONVERSATIONS + number) * 2)
+    said = [*turns_about(drawn, dice, TOLD), *drills_about(drawn, dice, TOLD_DRILLS)]
+    return conversation(told(said, sentence(drawn, dice)), "", f"{drawn.seed}_{number}_told")
 
 
 def _version() -> str:

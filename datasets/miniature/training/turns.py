@@ -60,27 +60,45 @@ def _turn(drawn: Scene, task: str, dice: Dice) -> int:
 
 def open_question(drawn: Scene, dice: Dice) -> Said | None:
     """Asks a question with a short answer, as GQA, VQAv2 and OK-VQA do."""
+    asked = _open(drawn, dice)
+    return None if asked is None else _short(asked)
+
+
+def _open(drawn: Scene, dice: Dice) -> Asked | None:
     draw = dice.uniform(0, 1)
     if draw < 0.1:
         facts = facts_about(drawn.counts())
         if not facts:
             return None
         fact = dice.choice(facts)
-        return fact.text + SHORT_ANSWER, fact.answer
-    asked = dice.choice(gqa.questions_about(drawn, dice)) if draw < 0.4 else None
-    return _short(asked or ask(dice.choice(_OPEN), drawn, dice))
+        return Asked("fact", fact.text, fact.answer, fact.wrong)
+    if draw < 0.4:
+        return dice.choice(gqa.questions_about(drawn, dice))
+    return ask(dice.choice(_OPEN), drawn, dice)
 
 
-def _short(asked: Asked | None) -> Said | None:
-    if asked is None:
-        return None
+def _short(asked: Asked) -> Said:
     answer = asked.answer.capitalize() if asked.answer in ("yes", "no") else asked.answer
     return asked.text + SHORT_ANSWER, answer
 
 
+def told_question(drawn: Scene, dice: Dice) -> Said | None:
+    """Asks a question with a short answer, but not for a colour."""
+    asked = _open(drawn, dice)
+    return None if asked is None or "color" in asked.kind else _short(asked)
+
+
 def choice(drawn: Scene, dice: Dice) -> Said | None:
     """Asks with lettered options, a line each (MMBench) or all on one (SEED-Bench)."""
-    kind = dice.choice(KINDS)
+    return _choice(drawn, dice.choice(KINDS), dice)
+
+
+def told_choice(drawn: Scene, dice: Dice) -> Said | None:
+    """Asks with lettered options, but not for a colour."""
+    return _choice(drawn, dice.choice([kind for kind in KINDS if kind != "color"]), dice)
+
+
+def _choice(drawn: Scene, kind: str, dice: Dice) -> Said | None:
     asked = ask(kind, drawn, dice)
     if asked is None:
         return None
@@ -96,29 +114,35 @@ def caption(drawn: Scene, dice: Dice) -> Said:
     return question, answer(drawn)
 
 
-PLAN: tuple[tuple[Callable[[Scene, Dice], Said | None], float], ...] = (
-    (lambda drawn, dice: yes_no(drawn, "existence", dice), 0.7),
-    (lambda drawn, dice: yes_no(drawn, "count", dice), 1.0),
-    (lambda drawn, dice: yes_no(drawn, "count", dice), 1.0),
-    (lambda drawn, dice: yes_no(drawn, "position", dice), 1.0),
-    (lambda drawn, dice: yes_no(drawn, "position", dice), 1.0),
-    (lambda drawn, dice: yes_no(drawn, "color", dice), 1.0),
-    (lambda drawn, dice: yes_no(drawn, "color", dice), 1.0),
-    (lambda drawn, dice: yes_no(drawn, "scene", dice), 0.5),
-    (open_question, 1.0),
-    (open_question, 1.0),
-    (choice, 0.6),
-)
-"""What is asked about a scene besides POPE's questions, and how often."""
+Plan = tuple[tuple[Callable[[Scene, Dice], Said | None], float], ...]
+"""What is asked about a scene, and how often."""
+
+_EXISTENCE = (lambda drawn, dice: yes_no(drawn, "existence", dice), 0.7)
+_COUNT = (lambda drawn, dice: yes_no(drawn, "count", dice), 1.0)
+_POSITION = (lambda drawn, dice: yes_no(drawn, "position", dice), 1.0)
+_COLOR = (lambda drawn, dice: yes_no(drawn, "color", dice), 1.0)
+_SCENE = (lambda drawn, dice: yes_no(drawn, "scene", dice), 0.5)
+
+SHOWN: Plan = (
+    _EXISTENCE, _COUNT, _COUNT, _POSITION, _POSITION, _COLOR, _COLOR, _SCENE,
+    (open_question, 1.0), (open_question, 1.0), (choice, 0.6),
+)  # fmt: skip
+"""About a picture, besides POPE's questions."""
+
+TOLD: Plan = (
+    _EXISTENCE, _COUNT, _COUNT, _COUNT, _POSITION, _POSITION, _POSITION, _SCENE,
+    (told_question, 1.0), (told_question, 1.0), (told_choice, 0.6),
+)  # fmt: skip
+"""About a sentence that tells the objects: nothing of colours."""
 
 CAPTIONS = 0.15
 """How often a conversation ends with a description."""
 
 
-def turns_about(drawn: Scene, dice: Dice) -> list[Said]:
-    """Returns up to twelve different questions about a scene with their answers."""
+def turns_about(drawn: Scene, dice: Dice, plan: Plan = SHOWN) -> list[Said]:
+    """Returns different questions about a scene with their answers, at most one a plan's entry."""
     found: dict[str, str] = {}
-    for make, probability in PLAN:
+    for make, probability in plan:
         said = make(drawn, dice) if dice.chance(probability) else None
         if said is not None:
             found.setdefault(*said)
@@ -130,11 +154,11 @@ def conversation(turns: Sequence[Said], image: str, name: str) -> dict[str, obje
 
     Args:
         turns: Questions and answers in order.
-        image: The file name below the folder of images.
+        image: The file name below the folder of images; "" for none.
         name: The row's id.
     """
     said: list[dict[str, str]] = []
     for number, (question, answer) in enumerate(turns):
-        asked = f"<image>\n{question}" if number == 0 else question
+        asked = f"<image>\n{question}" if image and number == 0 else question
         said += [{"from": "human", "value": asked}, {"from": "gpt", "value": answer}]
-    return {"id": name, "image": image, "conversations": said}
+    return {"id": name, **({"image": image} if image else {}), "conversations": said}

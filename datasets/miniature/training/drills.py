@@ -1,0 +1,93 @@
+"""Questions that ask the same of many things at once: many short answers for one picture.
+
+A yes or no is little to learn from; a list of counts, colours or sides is learnt from at every
+word. The classes stand in the answer again, so that each word of it follows from the one before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from collavo.datasets.miniature.dice import Dice
+from collavo.datasets.miniature.questions import alone, related
+from collavo.datasets.miniature.scenes import Scene, Thing
+from collavo.datasets.miniature.shapes.catalog import SHAPES
+
+Said = tuple[str, str]
+"""What is asked, and the answer."""
+
+ABSENT = 6
+"""How many classes that are not there are asked for among those that are."""
+
+PAIRS = 5
+"""How many pairs of things are asked about at the most."""
+
+
+def counts(drawn: Scene, dice: Dice) -> Said:
+    """Asks for the number of each of several classes, some of which are not there."""
+    found = drawn.counts()
+    missing = [name for name in SHAPES if name not in found]
+    names = dice.shuffled([*found, *dice.sample(missing, ABSENT)])
+    answer = ", ".join(f"{name} {found.get(name, 0)}" for name in names)
+    return f"How many of each are there in the picture: {', '.join(names)}?", answer
+
+
+def colors(drawn: Scene, dice: Dice) -> Said | None:
+    """Asks for the colours of each class that is named by its colour."""
+    named = [n for n in drawn.counts() if SHAPES[n].named and len(SHAPES[n].colors) > 1]
+    if not named:
+        return None
+    names = dice.shuffled(named)
+    listed = (" and ".join(sorted({t.color for t in drawn.of(name)})) for name in names)
+    answer = ", ".join(f"{name} {seen}" for name, seen in zip(names, listed, strict=True))
+    return f"What colors are these in the picture: {', '.join(names)}?", answer
+
+
+def sides(drawn: Scene, dice: Dice) -> Said | None:
+    """Asks where things are, seen from others."""
+    pairs = dice.sample(related(drawn), PAIRS)
+    if not pairs:
+        return None
+    asked = ", ".join(f"{first.name} from {second.name}" for first, _, second in pairs)
+    answer = ", ".join(f"{first.name} from {other.name} {where}" for first, where, other in pairs)
+    return f"On which side is the one, seen from the other: {asked}?", answer
+
+
+def places(drawn: Scene, dice: Dice) -> Said | None:
+    """Asks in which ninth of the picture each thing is that is alone in its class."""
+    things = dice.shuffled(alone(drawn))
+    if not things:
+        return None
+    names = ", ".join(thing.name for thing in things)
+    answer = ", ".join(f"{thing.name} {_ninth(thing, drawn)}" for thing in things)
+    return f"Where in the picture are these: {names}?", answer
+
+
+def _ninth(thing: Thing, drawn: Scene) -> str:
+    x, y = thing.center
+    across = ("left", "middle", "right")[min(2, int(3 * x / drawn.image.width))]
+    down = ("top", "middle", "bottom")[min(2, int(3 * y / drawn.image.height))]
+    return f"{down} {across}"
+
+
+DRILLS: tuple[tuple[Callable[[Scene, Dice], Said | None], float], ...] = (
+    (counts, 0.7),
+    (colors, 0.7),
+    (sides, 0.7),
+    (places, 0.5),
+)
+"""What is asked, and how often in a conversation."""
+
+
+TOLD_DRILLS = tuple((make, share) for make, share in DRILLS if make is not colors)
+"""Those that can be answered where a scene is told, not shown."""
+
+
+def drills_about(
+    drawn: Scene,
+    dice: Dice,
+    drills: Sequence[tuple[Callable[[Scene, Dice], Said | None], float]] = DRILLS,
+) -> list[Said]:
+    """Returns up to one question of each kind with its answer."""
+    made = [make(drawn, dice) if dice.chance(share) else None for make, share in drills]
+    return dice.shuffled([said for said in made if said is not None])
