@@ -1,9 +1,9 @@
 """Measures a panoptic segmenter on scenes that no training has seen.
 
-Panoptic quality (Kirillov et al., 2019, arXiv 1801.00868) is taken at the images' own pixels, by
-torchmetrics. What the Crayon Prompt makes of the segments is counted on the patch grid: whether
-each class of things is found, whether its number is right, how well the boxes fit. The last line
-of the output is one JSON object.
+Panoptic quality (Kirillov et al., 2019, arXiv 1801.00868) is taken by torchmetrics at the pixels
+that the vision-language model sees. What the Crayon Prompt makes of the segments is counted on the
+patch grid: whether each class of things is found, whether its number is right, how well the boxes
+fit. The last line of the output is one JSON object.
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ def measure(
         on_grid = segmenter.segment(pixels)[0]
         seconds += time.perf_counter() - start
         tally.add(found_boxes(on_grid), true_boxes(drawn))
-        segmenter.grid = drawn.panoptic.shape  # the same rule at the image's own pixels
+        segmenter.grid = (image_size, image_size)  # the same rule at pixels
         full = segmenter.segment(pixels)[0]
         segmenter.grid = grid
         truth = {segment.id: segment.label_id for segment in (*drawn.things, *drawn.stuff)}
@@ -171,7 +171,7 @@ def measure(
         seen |= {*truth.values()}
         quality.update(
             torch.from_numpy(panoptic_pair(full.ids.numpy(), named, classes))[None],
-            torch.from_numpy(panoptic_pair(drawn.panoptic, truth, classes))[None],
+            torch.from_numpy(panoptic_pair(_squeezed_map(drawn, image_size), truth, classes))[None],
         )
         count += 1
     return {
@@ -200,6 +200,12 @@ def _squeezed(drawn: Scene, size: int) -> np.ndarray:
     from collavo.datasets.segmentation.example import squeeze_image
 
     return squeeze_image(drawn.image, (size,))
+
+
+def _squeezed_map(drawn: Scene, size: int) -> np.ndarray:
+    from collavo.datasets.segmentation.example import squeeze_map
+
+    return squeeze_map(drawn.panoptic, size)
 
 
 def _scenes(count: int) -> Iterator[Scene]:

@@ -14,6 +14,7 @@ from benchmarks import segmenter_quality
 from benchmarks.segmenter_quality import Tally, found_boxes, overlap, panoptic_pair
 from collavo.datasets.miniature.scenes import scene
 from collavo.datasets.registration.coco_panoptic import CLEAN_NAMES
+from collavo.datasets.segmentation.example import squeeze_map
 from collavo.modeling.architectures.tiny.__main__ import build
 from collavo.modeling.segmenters.resize import to_grid
 from collavo.records import Segment, Segments
@@ -32,7 +33,10 @@ class _Oracle:
         drawn = self._scenes[self._asked // 2]
         self._asked += 1
         segments = [Segment(s.id, s.label_id) for s in (*drawn.things, *drawn.stuff)]
-        return [to_grid(drawn.panoptic, segments[self._forgets :], self.grid)]
+        panoptic = drawn.panoptic
+        if self.grid != (16, 16):
+            panoptic = squeeze_map(panoptic, self.grid[0])
+        return [to_grid(panoptic, segments[self._forgets :], self.grid)]
 
 
 def test_the_truth_is_perfect() -> None:

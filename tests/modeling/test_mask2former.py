@@ -139,9 +139,10 @@ def test_the_fingerprint_covers_weights_thresholds_and_grid(copy):
 
 
 def test_through_the_registry_and_the_configuration(images):
-    cfg = get_cfg(overrides=["SEGMENTER.MASK_THRESHOLD", "0.5"])
+    words = ["SEGMENTER.MASK_THRESHOLD", "0.4", "SEGMENTER.OVERLAP_THRESHOLD", "0.7"]
+    cfg = get_cfg(overrides=words)
     segmenter = SEGMENTERS.get("mask2former").from_config(cfg, grid=(16, 16), device="cpu")
-    assert segmenter.thresholds == Thresholds(0.5, 0.5, 0.8)
+    assert segmenter.thresholds == Thresholds(0.5, 0.4, 0.7)
     assert segmenter.grid == (16, 16)
     assert [s.ids.shape for s in segmenter.segment(images)] == [(16, 16)] * 3
 

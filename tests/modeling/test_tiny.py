@@ -69,7 +69,7 @@ def test_the_checkpoint_is_in_the_published_format(built: Path) -> None:
     assert {t.dtype for t in tensors.values()} == {torch.float16}
     assert all(bool(t.isfinite().all()) for t in tensors.values())
     assert config["collavo"]["untrained"] is True
-    assert 1e6 <= sum(t.numel() for t in tensors.values()) <= 1.5e6
+    assert 1e6 <= sum(t.numel() for t in tensors.values()) <= 3e6
     vision = CONFIG["vision_config"]
     assert vision["image_size"] // vision["patch_size"] == 16
 
@@ -111,5 +111,5 @@ def test_transformers_loads_the_segmenter(built: Path) -> None:
     assert (folder / "model.safetensors").stat().st_size <= 5e6
     with torch.inference_mode():
         out = model(torch.zeros(1, 3, 224, 224))
-    assert out.class_queries_logits.shape == (1, 32, 134)
+    assert out.class_queries_logits.shape == (1, 30, 134)
     assert bool(out.masks_queries_logits.isfinite().all())
