@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from collavo.modeling.adapters.image_terms import add_image_terms
 from collavo.modeling.adapters.injection import CrayonTerm, Injection, InjectionState
 
 if TYPE_CHECKING:
@@ -23,11 +24,14 @@ if TYPE_CHECKING:
 class PLoRADown(nn.Module):
     """The down projections A, shared by the linears that are one in the checkpoint (q, k, v).
 
+    Dropout is for weights that are being trained: a frozen A drops nothing, as the frozen vision
+    encoder does not; and then the crayon's branch is computed on its few distinct pairs.
+
     Args:
         width: Input features of the linears.
         rank: Rows of A.
         crayon: Whether there is a crayon branch.
-        dropout: Probability in training.
+        dropout: Probability in training, while A is trained.
     """
 
     def __init__(self, width: int, rank: int, crayon: bool, dropout: float = 0.0) -> None:
@@ -51,9 +55,15 @@ class PLoRADown(nn.Module):
             owner, held, low = injection.memo[0]
             if owner is self and held is source:
                 return low
-        low = self.image(self.dropout(image))
+        low = self.image(self.dropout(image) if self.image.weight.requires_grad else image)
         injection.memo[:] = [(self, source, low)]
         return low
+
+    @property
+    def drops_crayon(self) -> bool:
+        """Whether dropout makes the crayon differ from token to token."""
+        trained = self.crayon is not None and self.crayon.weight.requires_grad
+        return self.training and self.dropout.p > 0 and trained
 
     def crayon_low(self, term: CrayonTerm) -> tuple[Float[Tensor, "*rows rank"], Tensor | None]:
         """Returns A s of the crayon, on distinct pairs with the index to gather by.
@@ -61,7 +71,7 @@ class PLoRADown(nn.Module):
         Under dropout it is computed for each token by itself, and the index is None.
         """
         assert self.crayon is not None, "only called where there is a crayon branch"
-        if self.training and self.dropout.p > 0:
+        if self.drops_crayon:
             return self.crayon(self.dropout(term.features[term.index])), None
         return self.crayon(term.features), term.index
 
@@ -172,11 +182,23 @@ class PLoRALinear(nn.Module):
         """One span for all rows, for any base, differentiable."""
         start, end = span
         y = self.base(x)
+        term = injection.crayon if self.crayon_up is not None else None
+        if torch.is_grad_enabled() and not self._drops(term):
+            low = self.shared_down.image_low(injection, x, x[:, start:end])
+            table = index = None
+            if term is not None and self.crayon_up is not None:
+                crayon_low, index = self.shared_down.crayon_low(term)
+                table = self.crayon_up(crayon_low)
+            return add_image_terms(y, span, low, self.up.weight, self.scale, table, index)
         delta = self._delta(injection, x, x[:, start:end])
         if torch.is_grad_enabled():
             return torch.cat([y[:, :start], y[:, start:end] + delta, y[:, end:]], dim=1)
         y[:, start:end] += delta
         return y
+
+    def _drops(self, term: CrayonTerm | None) -> bool:
+        """Whether the crayon is computed for each token by itself."""
+        return term is not None and self.shared_down.drops_crayon
 
     def _scattered(self, x: Tensor, injection: Injection) -> Tensor:
         """Image tokens anywhere, by their flat positions."""
