@@ -9,12 +9,12 @@ from collavo.datasets.registration.coco_panoptic import CLEAN_NAMES, COCO_PANOPT
 from collavo.modeling.architectures.tiny.checkpoint import write_checkpoint
 from collavo.modeling.architectures.tiny.corpus import corpus
 from collavo.modeling.architectures.tiny.segmenter import write_segmenter
-from collavo.modeling.architectures.tiny.tokenizer import VOCAB_SIZE, train_tokenizer
+from collavo.modeling.architectures.tiny.tokenizer import PHRASES, VOCAB_SIZE, train_tokenizer
 
 
 def build(folder: Path, seed: int = 0) -> None:
     """Writes `folder/collavo` and `folder/segmenter`."""
-    tokenizer = train_tokenizer(corpus(CLEAN_NAMES))
+    tokenizer = train_tokenizer(corpus(CLEAN_NAMES), VOCAB_SIZE, PHRASES)
     write_checkpoint(folder / "collavo", tokenizer, VOCAB_SIZE, seed)
     write_segmenter(folder / "segmenter", [c.name for c in COCO_PANOPTIC], seed)
     for file in folder.rglob("*.safetensors"):

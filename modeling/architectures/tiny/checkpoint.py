@@ -1,4 +1,4 @@
-"""Writes the tiny CoLLaVO: the published format at 1.4 million parameters, drawn, not trained."""
+"""Writes the tiny CoLLaVO: the published format at 1.7 million parameters, drawn, not trained."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ CONFIG: dict[str, Any] = {
     "model_type": "internlm",
     "num_attention_heads": 4,
     "num_hidden_layers": 4,
-    "num_key_value_heads": 2,
+    "num_key_value_heads": 4,
     "pad_token_id": 2,
     "rms_norm_eps": 1e-05,
     "rope_scaling": {"factor": 1.0, "type": "dynamic"},
-    "rope_theta": 10000,
+    "rope_theta": 1000000,
     "tie_word_embeddings": False,
     "torch_dtype": "float16",
     "use_cache": False,
     "vision_config": {
         **CLIP_L_14,
-        "hidden_size": 96,
-        "intermediate_size": 192,
+        "hidden_size": 128,
+        "intermediate_size": 256,
         "num_hidden_layers": 3,
         "num_attention_heads": 4,
         "image_size": 224,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 
+from collavo.datasets.miniature.places import PLACES
+from collavo.datasets.miniature.shapes.catalog import SHAPES as THINGS
 from collavo.modeling.llms.templates import TEMPLATES
 
 COLORS = "black blue brown gray green orange pink purple red white yellow cyan".split()
@@ -71,6 +73,23 @@ QUESTIONS = (
     "Please list all objects with their numbers and boxes.",
     "Could you give the box of the {a}?",
     "Which objects are in the image, and where?",
+    "How many of each are there in the picture: {a}, {b}?",
+    "What colors are these in the picture: {a}, {b}?",
+    "On which side is the one, seen from the other: {a} from {b}?",
+    "Where in the picture are these: {a}, {b}?",
+    "Where is the {a}, seen from the {b}?",
+    "Is there only one {a} in the image?",
+    "Are there both a {a} and a {b} in the picture?",
+    "Is there either a {a} or an {b} in the picture?",
+    "Is this picture captured in a place of {place}?",
+    "Does this image describe a place of {place}?",
+    "Is it a {place} that the picture shows?",
+    "What kind of place does the picture show?",
+    "Of which of these things are there most in the picture?",
+    "On which side of the picture is the {a}?",
+    "How many {plurals} and {plurals} are there in the picture altogether?",
+    "Are there {number} {plurals} in the image?",
+    "Describe this picture in detail.",
 )
 ANSWERS = (
     "Yes",
@@ -103,8 +122,18 @@ ANSWERS = (
     "The image shows a {color} {a} {side} a {color} {b}.",
     "Sure, it is (#{digit} {a}) {box}.",
     "Sure, it is {box}.",
+    "The picture shows a {place}.",
+    "There are {number} {plurals}, one {a} and {number} {plurals}.",
+    "The {a} is to the {side} of the {b}.",
+    "{a} {digit}, {b} 0",
+    "{a} {color} and {color}, {b} {color}",
+    "{a} from {b} {side}",
+    "{a} top left, {b} bottom right",
+    "{plurals}",
+    "{place}",
     "Sure, they are (#1 {a}) {box}, (#2 {a}) {box}, (#1 {b}) {box}.",
 )
+_PLURALS = tuple(thing.plural for thing in THINGS.values())
 GRIDS = (16, 16, 16, 16, 16, 16, 16, 35)
 """Cells of a side of the patch grid, whose fractions boxes are made of; 16 is the tiny model's."""
 
@@ -151,7 +180,10 @@ def _fill(draw: random.Random, text: str, class_names: Sequence[str]) -> str:
     a, b = draw.sample(list(class_names), 2)
     while "{box}" in text:
         text = text.replace("{box}", _box(draw), 1)
+    while "{plurals}" in text:
+        text = text.replace("{plurals}", draw.choice(_PLURALS), 1)
     return text.format(
+        place=draw.choice(PLACES).name,
         a=a,
         b=b,
         color=draw.choice(COLORS),

@@ -3,20 +3,52 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import sentencepiece
+
+from collavo.modeling.llms.templates import SYSTEM
 
 VOCAB_SIZE = 1344
 CHAT_PIECES = ("[UNUSED_TOKEN_145]", "[UNUSED_TOKEN_146]")
 
 
-def train_tokenizer(lines: Iterable[str], vocab_size: int = VOCAB_SIZE) -> bytes:
+GRID = 16
+"""Cells of a side of the tiny model's patch grid, whose fractions its boxes are made of."""
+
+_EDGES = tuple(dict.fromkeys(f"{k / GRID:.2f}" for k in range(GRID + 1)))
+
+PHRASES = (
+    SYSTEM.replace("<image>", ""),
+    "user\n",
+    "assistant\n",
+    "\n",
+    "\nAnswer the question using a single word or phrase.",
+    "\nAnswer with the option's letter from the given choices directly.",
+    " Please answer yes or no.",
+    "The image includes ",
+    "(#",
+    ") [",
+    "], (#",
+    "].",
+    *_EDGES,
+    *(f", {edge}" for edge in _EDGES),
+    *"0123456789",
+    *(f" {digit}" for digit in range(10)),
+)
+"""What every prompt says, and the numbers of boxes: one piece each, so that a sequence is half as
+long, and an edge is one token, which can be compared with another."""
+
+
+def train_tokenizer(
+    lines: Iterable[str], vocab_size: int = VOCAB_SIZE, phrases: Sequence[str] = ()
+) -> bytes:
     """Returns the serialised model; equal lines give equal bytes (one thread, nothing drawn).
 
     Args:
         lines: The corpus.
         vocab_size: Pieces in all: control, chat and byte pieces among them.
+        phrases: Texts that are one piece wherever they stand.
     """
     out = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
@@ -32,7 +64,8 @@ def train_tokenizer(lines: Iterable[str], vocab_size: int = VOCAB_SIZE) -> bytes
         split_by_unicode_script=True,
         split_by_number=True,
         allow_whitespace_only_pieces=True,
-        user_defined_symbols=list(CHAT_PIECES),
+        # SentencePiece writes a space as U+2581 in its pieces, and finds them only like that.
+        user_defined_symbols=[*CHAT_PIECES, *(p.replace(" ", "\u2581") for p in phrases)],
         unk_id=0,
         bos_id=1,
         eos_id=2,

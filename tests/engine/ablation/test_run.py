@@ -143,7 +143,7 @@ def test_interrupted_it_asks_the_commands_to_stop_and_goes_on_later(ablation, re
             time.sleep(0.1)
         time.sleep(0.3)
         process.send_signal(signal.SIGINT)
-        said = process.communicate(timeout=30)[1]
+        said = process.communicate(timeout=180)[1]
     finally:
         process.kill()
     assert process.returncode == 130, said
