@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.throughput.exact import exact_answer
 from benchmarks.throughput.measure import load_average, matmul_peak
 from benchmarks.throughput.original_run import OriginalRunner
 from benchmarks.throughput.ours_run import OursRunner
@@ -52,8 +53,19 @@ def measure(
                     ours.run(ours.task(load, [s.sample_id for s in samples]))  # warms up
                 blocks[name] = _block(ours, original, load, samples)
                 save()
+                _decide(blocks[name], folder, work, load)
+                save()
     finally:
         ours.close()
+
+
+def _decide(block: dict[str, Any], folder: Path, work: Path, load: str) -> None:
+    """Notes which of two different answers float64 gives: near-ties go either way in float32."""
+    for found in block["different"]:
+        exact = exact_answer(folder, work, load, found["sample"])
+        found["float64"] = exact
+        sides = {"original": found["original"], "ours": found["ours"][0]}
+        found["decided"] = next((n for n, row in sides.items() if row == exact), "neither")
 
 
 def _block(

@@ -38,9 +38,7 @@ def add_image_terms(
     inplace = y.is_contiguous() and not y._is_view()
     kind = y.dtype
     cast = None if table is None else table.to(kind)
-    out: Tensor = _ImageTerms.apply(
-        y, low.to(kind), up.to(kind), cast, index, span, scale, inplace
-    )
+    out: Tensor = _ImageTerms.apply(y, low.to(kind), up.to(kind), cast, index, span, scale, inplace)
     return out
 
 
