@@ -104,7 +104,7 @@ def test_all_fit_where_there_is_room(
 
 def test_room_for_the_crayon_text_is_kept_free(mix: Mix, tokenizer: CoLLaVOTokenizer) -> None:
     given = budget(tokenizer, 220)
-    limits = Budget(given.template, tokenizer, 64, 220, reserve=100)
+    limits = Budget(given.template, tokenizer, 64, 220, reserve=150)
     with pytest.raises(DataError, match="[3-7] of 7 conversations cannot be used"):
         fit(mix, limits)
 
