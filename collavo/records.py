@@ -141,11 +141,13 @@ class Segment:
         id: The value that marks it in `Segments.ids`, from 1.
         label_id: The contiguous class id of the segmenter (COCO panoptic: 0..132).
         score: The class probability in [0, 1].
+        color: Its colour in a word, where an annotation says it.
     """
 
     id: int
     label_id: int
     score: float = 1.0
+    color: str = ""
 
 
 @dataclass(frozen=True)

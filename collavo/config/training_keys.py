@@ -102,6 +102,12 @@ TRAIN = (
     Key("TRAIN.PLORA_DROPOUT", 0.05, "Probability on PLoRA's input.", low=0, high=1),
     Key("TRAIN.SAVE_STEPS", 500, "Steps between two checkpoints.", low=1),
     Key("TRAIN.STAGE", "stage", "The stage's name."),
-    Key("TRAIN.TASK", "vlm", "What is trained.", choices=("vlm", "segmenter")),
+    Key(
+        "TRAIN.TASK",
+        "vlm",
+        "What is trained: a model on conversations (vlm), its vision encoder and projector on the "
+        "names of patches (alignment), or a segmenter.",
+        choices=("vlm", "alignment", "segmenter"),
+    ),
     Key("TRAIN.TEMPLATE", "collavo", "Chat template of the conversations; see docs/training.md."),
 )

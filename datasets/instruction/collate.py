@@ -98,7 +98,8 @@ def collate(examples: Sequence[Example], pad_id: int, side: str = "left") -> Bat
     Args:
         examples: At least one.
         pad_id: Stands at padding; its labels are IGNORE_INDEX whatever it is.
-        side: "left" or "right": where padding is added. The model's own padding is on the left.
+        side: "left" or "right": where padding is added. On the right a causal model needs no mask,
+            and images that follow the same words stand at the same place in all rows.
 
     Raises:
         DataError: There is no example; images differ in size; or some images have crayon maps and

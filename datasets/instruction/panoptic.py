@@ -168,7 +168,9 @@ class PanopticSource:
 
     def _segments_of(self, number: int) -> Segments:
         image = self._images[number]
-        given = tuple(Segment(s.id, CONTIGUOUS_ID[s.category_id]) for s in image.segments)
+        given = tuple(
+            Segment(s.id, CONTIGUOUS_ID[s.category_id], color=s.color) for s in image.segments
+        )
         return to_grid(self._ids(image), given, self.grid)
 
     def _instruction(self, row: int) -> Instruction:

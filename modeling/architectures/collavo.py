@@ -27,7 +27,13 @@ from collavo.modeling.architectures.published import PLORA_RANK, vision_fields
 from collavo.modeling.crayon.embedding import CrayonEmbedding
 from collavo.modeling.llms.internlm2 import InternLM2
 from collavo.modeling.llms.templates import get_template
-from collavo.modeling.ops.merge_embeds import IGNORE_INDEX, Layout, lay_out, merge_image_embeds
+from collavo.modeling.ops.merge_embeds import (
+    IGNORE_INDEX,
+    Layout,
+    lay_out,
+    merge_image_embeds,
+    padding_side,
+)
 from collavo.modeling.ops.prefix_cache import PrefixCache
 from collavo.modeling.projectors.mlp import MLPProjector
 from collavo.modeling.vision_encoders.clip_vit import CLIPVisionEncoder
@@ -184,6 +190,7 @@ class CoLLaVO(PublishedCheckpoint, TrainableCoLLaVO, Architecture):
             self.image_token_id,
             self.num_tokens,
             self.pad_token_id,
+            side="left" if attention_mask is None else padding_side(attention_mask),
             masks=None if attention_mask is None else attention_mask.tolist(),
             labels=None if labels is None else labels.tolist(),
             device=self.device,

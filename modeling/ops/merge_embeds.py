@@ -27,7 +27,8 @@ class Layout:
         span: First and past-the-last image position where all rows have one image there, else None.
         labels: (B, S) with IGNORE_INDEX at image positions and padding, or None.
         lengths: Positions of each row that are not added padding.
-        padded: Whether any position is padding.
+        padded: Whether padding stands before a token, so that attention needs the mask: what comes
+            after all tokens of a row is seen by none of them.
     """
 
     ids: Int[Tensor, "batch length"]
@@ -93,8 +94,13 @@ def lay_out(
         (common, common + num_tokens) if same and common is not None else None,
         None if targets is None else targets.to(device),
         tuple(sizes),
-        not bool(mask.all()),
+        bool((~mask[:, :-1] & mask[:, 1:]).any()),
     )
+
+
+def padding_side(mask: Int[Tensor, "batch length"]) -> str:
+    """Returns the side on which rows of ids are padded; "left" where none is."""
+    return "right" if bool(mask[:, 0].all()) and not bool(mask[:, -1].all()) else "left"
 
 
 def _runs(row: Sequence[int], image_token_id: int) -> list[tuple[int, int, bool]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -41,7 +42,7 @@ def to_grid(panoptic: np.ndarray, segments: Sequence[Segment], grid: tuple[int, 
     present = np.bincount(winner.ravel(), minlength=count + 1)[:count] > 0
     lookup = np.append(np.where(present, present.cumsum(), 0), 0).astype(np.int32)
     kept = tuple(
-        Segment(int(number), segment.label_id, segment.score)
+        replace(segment, id=int(number))
         for number, segment in zip(lookup, segments, strict=False)
         if number
     )

@@ -24,7 +24,8 @@ def test_left_padding_and_different_places() -> None:
 def test_right_padding_gives_one_span() -> None:
     layout = lay_out([[1, IMAGE, 2], [3, IMAGE, 4, 5]], IMAGE, N, PAD, side="right")
     assert layout.ids.tolist() == [[1, 0, 0, 0, 2, 0], [3, 0, 0, 0, 4, 5]]
-    assert layout.span == (1, 4) and layout.lengths == (5, 6) and layout.padded
+    assert layout.span == (1, 4) and layout.lengths == (5, 6)
+    assert not layout.padded  # nothing sees what comes after it
 
 
 def test_masks_and_labels_are_expanded() -> None:

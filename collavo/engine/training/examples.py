@@ -66,6 +66,21 @@ class ExampleMaker:
         Raises:
             DataError: More images than allowed are broken, or none of the conversations is usable.
         """
+        usable = self.read(refs)
+        prompt = self._crayon([image for _, images in usable for image in images])
+        examples, begin = [], 0
+        for conversation, images in usable:
+            end = begin + len(images)
+            examples.append(self._example(conversation, images, _part(prompt, begin, end)))
+            begin = end
+        return collate(examples, self._pad_id, side="right")
+
+    def read(self, refs: Sequence[Ref]) -> list[tuple[Conversation, list[Loaded]]]:
+        """Reads conversations with their images, and segments where they are annotated.
+
+        Raises:
+            DataError: More images than allowed are broken, or none of the conversations is usable.
+        """
         usable: list[tuple[Conversation, list[Loaded]]] = []
         for ref in refs:
             try:
@@ -77,13 +92,7 @@ class ExampleMaker:
                 f"none of the {len(refs)} conversations of this process's share of a step can be "
                 f"used ({', '.join(sorted(self._bad))}); mend or remove them"
             )
-        prompt = self._crayon([image for _, images in usable for image in images])
-        examples, begin = [], 0
-        for conversation, images in usable:
-            end = begin + len(images)
-            examples.append(self._example(conversation, images, _part(prompt, begin, end)))
-            begin = end
-        return collate(examples, self._pad_id)
+        return usable
 
     def _open(self, ref: Ref) -> tuple[Conversation, list[Loaded]]:
         """Reads a conversation and its images.
@@ -124,7 +133,7 @@ class ExampleMaker:
     def _crayon(self, images: Sequence[Loaded]) -> CrayonPrompt | None:
         if not images:
             return None
-        return self._crayons.make(images, torch.stack([_pixels(image) for image in images]))[0]
+        return self._crayons.make(images, torch.stack([pixels_of(image) for image in images]))[0]
 
     def _example(
         self, conversation: Conversation, images: Sequence[Loaded], crayon: CrayonPrompt | None
@@ -139,7 +148,7 @@ class ExampleMaker:
         return Example(
             encoded.ids,
             encoded.labels,
-            tuple(_pixels(image) for image in images),
+            tuple(pixels_of(image) for image in images),
             text,
             crayon,
             conversation.sample_id,
@@ -148,7 +157,8 @@ class ExampleMaker:
         )
 
 
-def _pixels(image: Loaded) -> Any:
+def pixels_of(image: Loaded) -> UInt8[torch.Tensor, "3 height width"]:
+    """Returns the pixels of an image that was read."""
     assert image.pixels is not None, "read images have pixels"
     return torch.from_numpy(image.pixels).permute(2, 0, 1)
 

@@ -9,6 +9,7 @@ from collavo.engine.training.task import Task
 
 TASKS = {
     "vlm": ("collavo.engine.training.vlm_task", "VLMTask"),
+    "alignment": ("collavo.engine.training.alignment_task", "AlignmentTask"),
     "segmenter": ("collavo.modeling.segmenters.training", "SegmenterTask"),
 }
 """TRAIN.TASK -> module and class; only the chosen module is imported."""

@@ -31,7 +31,7 @@ class VLMTask:
     """A registered architecture, conversations from any mix of sources, and a loss over tokens.
 
     Args:
-        model: The architecture, on its device.
+        model: The architecture, on its device: `vlm`, and `model`, which the loop trains.
         segmenter: Makes its Crayon Prompts, or None.
         data: The conversations and which of them each step takes.
         make: Turns conversations into a batch.
@@ -49,8 +49,9 @@ class VLMTask:
         loss: TokenLoss,
         parts: Model,
     ) -> None:
-        self.model = model
-        self._data, self._make, self._loss, self._parts = data, make, loss, parts
+        self.vlm = model
+        self.model: nn.Module = model
+        self.data, self._make, self._loss, self._parts = data, make, loss, parts
         self._tasks = {name: number for number, name in enumerate(data.names)}
         self._start = {"model": model.fingerprint(), "data": data.fingerprint()}
 
@@ -93,15 +94,15 @@ class VLMTask:
     @property
     def steps_per_epoch(self) -> int:
         """Steps of a pass over the data."""
-        return self._data.plan.steps_per_epoch
+        return self.data.plan.steps_per_epoch
 
     def kind(self, step: int) -> str:
         """The adapter that a step trains, "" where steps are not parted."""
-        return self._data.plan.kind(step)
+        return self.data.plan.kind(step)
 
     def load(self, step: int, place: Place) -> Batch:
         """Reads this share of a step's conversations."""
-        return self._make(self._data.plan.step(step).refs[place.share])
+        return self._make(self.data.plan.step(step).refs[place.share])
 
     def counts(self, batch: Batch) -> Tensor:
         """What the loss is normalised by, and the labelled tokens of each task."""
@@ -111,7 +112,7 @@ class VLMTask:
     def tokens(self, batch: Batch) -> int:
         """Tokens that the LLM sees."""
         images = 0 if batch.pixel_values is None else len(batch.pixel_values)
-        return int(batch.attention_mask.sum()) + images * (self.model.num_tokens - 1)
+        return int(batch.attention_mask.sum()) + images * (self.vlm.num_tokens - 1)
 
     def sample_ids(self, batch: Batch) -> list[str]:
         """Names the conversations."""
@@ -143,16 +144,16 @@ class VLMTask:
 
     def export(self, folder: Path) -> None:
         """Writes the published format; with adapters, a stage's artefact."""
-        self.model.save_stage(folder)
+        self.vlm.save_stage(folder)
 
     @torch.no_grad()
     def probe(self) -> Tensor:
         """Logits of a short prompt without image."""
-        was = self.model.training
-        self.model.eval()
-        ids = self.model.known_tokenizer().encode("Is there a dog?")
-        found = self.model(torch.tensor([ids], device=self.model.device)).logits.float().cpu()
-        self.model.train(was)
+        was = self.vlm.training
+        self.vlm.eval()
+        ids = self.vlm.known_tokenizer().encode("Is there a dog?")
+        found = self.vlm(torch.tensor([ids], device=self.vlm.device)).logits.float().cpu()
+        self.vlm.train(was)
         return found
 
     def fingerprint(self) -> Mapping[str, Any]:
@@ -161,8 +162,8 @@ class VLMTask:
 
     def evaluated(self, step: int) -> Model:
         """Returns the model as it is, for the evaluation engine; its identity names the step."""
-        self.model.identity = {**self.model.identity, "training": {"step": step, **self._start}}
-        self.model.eval()
+        self.vlm.identity = {**self.vlm.identity, "training": {"step": step, **self._start}}
+        self.vlm.eval()
         return self._parts
 
     def _rows(self, batch: Batch) -> Rows:

@@ -180,6 +180,8 @@ def _draw(root: Path, seed: int) -> Drawn:
         last = [caption(drawn, dice)] if dice.chance(CAPTIONS) else []
         ends.append([*drills_about(drawn, dice), *last])
     rows = panoptic_row(root / "panoptic_train", name, drawn)
+    for info, thing in zip(rows[1]["segments_info"], drawn.things, strict=False):
+        info["color"] = thing.color  # beyond the format; segments begin with the things
     without_image = tuple(_told(drawn, number) for number in range(CONVERSATIONS))
     present = tuple(drawn.counts())
     return Drawn(seed, name, rows, present, tuple(turns), tuple(ends), without_image)

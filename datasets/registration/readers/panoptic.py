@@ -26,12 +26,14 @@ class PanopticSegment:
         category_id: As the file counts.
         box: XYXY in pixels; None where the file gives none.
         iscrowd: Whether it is a group of objects.
+        color: Its colour in a word, where the file has one; COCO's files have none.
     """
 
     id: int
     category_id: int
     box: Box | None = None
     iscrowd: bool = False
+    color: str = ""
 
 
 @dataclass(frozen=True)
@@ -106,4 +108,5 @@ def _segment(info: Mapping[str, Any]) -> PanopticSegment:
         left, top, width, height = (float(x) for x in info["bbox"])
         box = (left, top, left + width, top + height)
     number, kind = int(info["id"]), int(info["category_id"])
-    return PanopticSegment(number, kind, box, bool(info.get("iscrowd")))
+    color = str(info.get("color") or "")
+    return PanopticSegment(number, kind, box, bool(info.get("iscrowd")), color)
