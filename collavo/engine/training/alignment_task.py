@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int, UInt8
 
     from collavo.modeling.architectures.collavo import CoLLaVO
-    from collavo.records import Segments
+    from collavo.records import Segment, Segments
 
 TEMPERATURE = 0.07
-"""Of the similarities. Source: CLIP's start (Radford et al., 2021, arXiv 2103.00020, section 2.5)."""
+"""Of the similarities. Source: CLIP's start (Radford et al., 2021, arXiv 2103.00020, 2.5)."""
 
 COLORS = (
     "black", "white", "red", "green", "yellow", "blue", "brown", "purple", "pink", "orange", "gray",
@@ -49,6 +49,11 @@ class PatchBatch:
     classes: Int[Tensor, "images patches"]
     colors: Int[Tensor, "images patches"]
     names: tuple[str, ...]
+
+    def to(self, device: torch.device | str) -> PatchBatch:
+        """Returns the batch with its tensors on a device."""
+        moved = {key: getattr(self, key).to(device) for key in ("pixels", "classes", "colors")}
+        return replace(self, **moved)
 
 
 class WordAlignment(nn.Module):
@@ -77,8 +82,10 @@ class WordAlignment(nn.Module):
         self.register_buffer("place", places(vlm.grid), persistent=False)
 
     def forward(self, batch: PatchBatch) -> dict[str, Float[Tensor, ""]]:
-        """Returns sums over patches: of the losses `class`, `color` and `place`, and of `right`,
-        the patches whose nearest class is theirs.
+        """Returns sums over patches.
+
+        They are the losses `class`, `color` and `place`, and `right`, the number of patches whose
+        nearest class is theirs.
         """
         seen = self.projector(self.vision_encoder(batch.pixels).levels).float()
         seen = F.normalize(seen, dim=-1) / TEMPERATURE
@@ -140,13 +147,13 @@ class AlignmentTask(VLMTask):
                 )
         if not hasattr(task.vlm, "vision_encoder") or not hasattr(task.vlm, "projector"):
             raise ConfigError(
-                f"TRAIN.TASK alignment needs a vision_encoder and a projector, which {cfg.MODEL.NAME} "
-                "has not; set MODEL.NAME collavo"
+                "TRAIN.TASK alignment needs a vision_encoder and a projector, which "
+                f"{cfg.MODEL.NAME} has not; set MODEL.NAME collavo"
             )
         task.model = WordAlignment(task.vlm).to(device)
         return task
 
-    def load(self, step: int, place: Place) -> PatchBatch:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def load(self, step: int, place: Place) -> Any:
         """Reads this share of a step's images."""
         pixels, classes, colors, names = [], [], [], []
         for conversation, images in self._make.read(self.data.plan.step(step).refs[place.share]):
@@ -156,7 +163,9 @@ class AlignmentTask(VLMTask):
                 classes.append(_labels(image.segments, lambda s: s.label_id))
                 colors.append(_labels(image.segments, lambda s: _color(s.color)))
                 names.append(conversation.sample_id)
-        return PatchBatch(*map(torch.stack, (pixels, classes, colors)), tuple(names))
+        return PatchBatch(
+            torch.stack(pixels), torch.stack(classes), torch.stack(colors), tuple(names)
+        )
 
     def counts(self, batch: Any) -> Tensor:
         """Patches with a class, with a colour, and all."""
@@ -173,7 +182,7 @@ class AlignmentTask(VLMTask):
     def loss(self, model: nn.Module, batch: Any, totals: Tensor) -> LossParts:
         """The mean over patches of each kind of word; the log has the share of right classes."""
         named, colored, patches = (max(1.0, n) for n in totals.tolist())
-        sums: Mapping[str, Tensor] = model(_on(batch, self.vlm.device))
+        sums: Mapping[str, Tensor] = model(batch.to(self.vlm.device))
         shares = {
             "class": sums["class"] / named,
             "color": sums["color"] / colored,
@@ -183,7 +192,7 @@ class AlignmentTask(VLMTask):
         return LossParts(total, {**shares, "accuracy": sums["right"] / named})
 
 
-def _labels(segments: Segments, label: Any) -> Int[Tensor, " patches"]:
+def _labels(segments: Segments, label: Callable[[Segment], int]) -> Int[Tensor, " patches"]:
     """A number for each patch: that of its segment, -1 without one."""
     table = torch.tensor([-1, *(label(segment) for segment in segments.segments)])
     return table[segments.ids.flatten().long()]
@@ -193,8 +202,3 @@ def _color(word: str) -> int:
     if word and word not in COLORS:
         raise DataError(f"a segment's color is {word!r}; allowed: {', '.join(COLORS)}, or none")
     return COLORS.index(word) if word else -1
-
-
-def _on(batch: PatchBatch, device: torch.device) -> PatchBatch:
-    tensors = (x.to(device) for x in (batch.pixels, batch.classes, batch.colors))
-    return PatchBatch(*tensors, batch.names)

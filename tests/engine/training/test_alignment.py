@@ -136,8 +136,8 @@ def test_training_moves_vision_encoder_and_projector_alone(data: Path, tmp_path:
 
 
 def test_bad_data_is_named(data: Path) -> None:
-    rows = [{"id": "a", "image": "0.jpg", "conversations": [
-        {"from": "human", "value": "<image>\nWhat?"}, {"from": "gpt", "value": "That."}]}]  # fmt: skip
+    said = [{"from": "human", "value": "<image>\nWhat?"}, {"from": "gpt", "value": "That."}]
+    rows = [{"id": "a", "image": "0.jpg", "conversations": said}]
     (data / "rows.json").write_text(json.dumps(rows))
     with pytest.raises(ConfigError, match=r"rows.* has no panoptic maps.*panoptic:FILE.json"):
         AlignmentTask.from_config(config(data, format="llava", path=f"{data}/rows.json"), "cpu")
