@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -29,6 +30,9 @@ COLORS = (
     "black", "white", "red", "green", "yellow", "blue", "brown", "purple", "pink", "orange", "gray",
 )  # fmt: skip
 """The basic colour terms of English (Berlin and Kay, 1969)."""
+
+LENGTH_STEPS = 4
+"""Batches that the length of visual tokens is measured on before saving."""
 
 SIDES = ("left", "right"), ("top", "bottom")
 """The ends of both axes of an image."""
@@ -80,6 +84,7 @@ class WordAlignment(nn.Module):
         for name, words in (("classes", CLEAN_NAMES), ("colors", COLORS), ("sides", flat)):
             self.register_buffer(name, word_vectors(vlm, words), persistent=False)
         self.register_buffer("place", places(vlm.grid), persistent=False)
+        self.length = float(vlm.llm.get_input_embeddings().weight.detach().norm(dim=-1).mean())
 
     def forward(self, batch: PatchBatch) -> dict[str, Float[Tensor, ""]]:
         """Returns sums over patches.
@@ -101,6 +106,23 @@ class WordAlignment(nn.Module):
             "place": -(self.place * ends).sum(),
             "right": (scores.argmax(-1) == wanted).sum(),
         }
+
+    @torch.no_grad()
+    def match_lengths(self, images: Iterable[UInt8[Tensor, "images 3 height width"]]) -> None:
+        """Scales the projector's last linear, so that visual tokens are as long as words.
+
+        The losses are of angles and leave the length open; beside words, tokens of another length
+        would drown or be drowned in the language model's residual stream.
+
+        Args:
+            images: RGB in [0, 255], to measure on.
+        """
+        last = [part for part in self.projector.modules() if isinstance(part, nn.Linear)][-1]
+        seen = [self.projector(self.vision_encoder(each).levels).norm(dim=-1) for each in images]
+        scale = self.length / torch.cat(seen).mean()
+        last.weight.mul_(scale)
+        if last.bias is not None:
+            last.bias.mul_(scale)
 
 
 @torch.no_grad()
@@ -166,6 +188,13 @@ class AlignmentTask(VLMTask):
         return PatchBatch(
             torch.stack(pixels), torch.stack(classes), torch.stack(colors), tuple(names)
         )
+
+    def export(self, folder: Path) -> None:
+        """Writes the whole model, its visual tokens as long as its words."""
+        aligned: Any = self.model
+        batches = (self.load(step, Place()) for step in range(LENGTH_STEPS))
+        aligned.match_lengths(batch.to(self.vlm.device).pixels for batch in batches)
+        super().export(folder)
 
     def counts(self, batch: Any) -> Tensor:
         """Patches with a class, with a colour, and all."""

@@ -127,6 +127,10 @@ def test_training_moves_vision_encoder_and_projector_alone(data: Path, tmp_path:
     moved = {n.split(".")[0] for n, p in task.vlm.named_parameters() if not p.equal(start[n])}
     assert moved == {"vision_encoder", "projector"}
     task.export(tmp_path / "export")
+    with torch.no_grad():
+        visual = task.vlm.projector(task.vlm.vision_encoder(batch.pixels).levels)
+    words = task.vlm.llm.get_input_embeddings().weight.norm(dim=-1)
+    assert float(visual.norm(dim=-1).mean()) == pytest.approx(float(words.mean()), rel=1e-3)
     cfg = default_cfg()
     cfg.MODEL.WEIGHTS = str(tmp_path / "export")
     again: Any = ARCHITECTURES.get("collavo")
