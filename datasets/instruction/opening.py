@@ -30,6 +30,7 @@ _DEEPEST = 8
 
 _MINIATURE = {
     "vl": ("llava", "instructions.json"),
+    "checks": ("llava", "checks.json"),
     "told": ("llava", "told.json"),
     "crayon": ("panoptic", "panoptic_train.json"),
 }

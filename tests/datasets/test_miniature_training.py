@@ -103,6 +103,43 @@ def test_answers_about_classes_and_numbers_are_true(root: Path) -> None:
     assert checked["ArethereYes"] > 5 and checked["ArethereNo"] > 5
 
 
+def test_checks_of_colours_and_positions_are_true(root: Path) -> None:
+    document = json.loads((root / "panoptic_train.json").read_text())
+    names = {c["id"]: c["name"] for c in document["categories"]}
+    files = {entry["id"]: entry["file_name"] for entry in document["images"]}
+    segments = {files[a["image_id"]]: a["segments_info"] for a in document["annotations"]}
+    checked = Counter[str]()
+    for row in read(root, "checks.json"):
+        found: dict[str, list[dict[str, Any]]] = {}
+        for segment in segments[row["image"]]:
+            found.setdefault(names[segment["category_id"]], []).append(segment)
+        for question, answer in pairs(row):
+            text = question.removeprefix("<image>\n")
+            text = text.removesuffix(SHORT_ANSWER).removesuffix(YES_OR_NO)
+            if m := re.fullmatch(r"Is there an? (\w+) (.+) in the image\?", text):
+                right = m[1] in {segment["color"] for segment in found.get(m[2], ())}
+                kind = "color"
+            else:
+                m = re.fullmatch(
+                    r"Is the (.+?) (on the|above|under)(.*) the (.+) in the image\?", text
+                )
+                assert m is not None, text
+                (first,), (second,) = (
+                    [(x + w / 2, y + h / 2) for x, y, w, h in (s["bbox"] for s in found[name])]
+                    for name in (m[1], m[4])
+                )
+                right = {
+                    "left": first[0] < second[0],
+                    "right": first[0] > second[0],
+                    "above": first[1] < second[1],
+                    "under": first[1] > second[1],
+                }[(m[2] + m[3]).removeprefix("on the ").removesuffix(" of")]
+                kind = "position"
+            assert answer == ("Yes" if right else "No"), (row["id"], text)
+            checked[kind + answer] += 1
+    assert min(checked[k + a] for k in ("color", "position") for a in ("Yes", "No")) > 10
+
+
 def test_answers_are_true_of_what_is_told(root: Path) -> None:
     checked = 0
     for row in read(root, "told.json"):
@@ -163,7 +200,7 @@ def test_any_number_of_processes_writes_the_same(
     for name, processes in (("one", 1), ("two", 2)):
         build.write(tmp_path / name, 4, processes)
     files = [p.relative_to(tmp_path / "one") for p in sorted((tmp_path / "one").rglob("*.*"))]
-    assert len(files) == 4 + 4 + 3
+    assert len(files) == 4 + 4 + 4
     for file in files:
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
 

@@ -26,6 +26,7 @@ from collavo.datasets.miniature.training.drills import TOLD_DRILLS, drills_about
 from collavo.datasets.miniature.training.told import sentence, told
 from collavo.datasets.miniature.training.turns import (
     CAPTIONS,
+    CHECKED,
     SHORT_ANSWER,
     TOLD,
     Said,
@@ -42,6 +43,9 @@ FIRST_SEED = TRAINING_SEEDS[500_000_000]
 
 CONVERSATIONS = 4
 """Rows a scene, each with questions of its own."""
+
+CHECKS = 2
+"""Rows of yes-no questions alone, a scene."""
 
 POPE_TURNS = 2
 """Questions in POPE's wording and with its negatives in each row."""
@@ -62,6 +66,7 @@ class Drawn:
         turns: For each conversation its questions and answers, POPE's not among them.
         ends: For each conversation what ends it: answers that would tell those of the others.
         told: The rows of conversations without image.
+        checks: The rows of yes-no questions alone.
     """
 
     seed: int
@@ -71,14 +76,16 @@ class Drawn:
     turns: tuple[list[Said], ...]
     ends: tuple[list[Said], ...]
     told: tuple[dict[str, object], ...]
+    checks: tuple[dict[str, object], ...]
 
 
 def training_root(scenes: int, processes: int = 0) -> Path:
     """Returns the folder of so many training scenes, writing it where it is not there yet.
 
-    It holds `images/`, `panoptic_train.json` with `panoptic_train/`, `instructions.json`, and
-    `told.json`, conversations without image whose first question begins with a list of what there
-    is. It appears whole or not at all. The same number of scenes gives the same files everywhere.
+    It holds `images/`, `panoptic_train.json` with `panoptic_train/`, and conversations:
+    `instructions.json`; `checks.json`, yes-no questions about positions and colours; and
+    `told.json`, without image, whose first question begins with a list of what there is. It
+    appears whole or not at all. The same number of scenes gives the same files everywhere.
 
     Args:
         scenes: How many.
@@ -122,6 +129,7 @@ def write(root: Path, scenes: int, processes: int = 0) -> None:
     write_document(root / "panoptic_train.json", [drawn.rows for drawn in listed])
     write_json(root / "instructions.json", instructions(listed))
     write_json(root / "told.json", [row for drawn in listed for row in drawn.told])
+    write_json(root / "checks.json", [row for drawn in listed for row in drawn.checks])
 
 
 def instructions(listed: Sequence[Drawn]) -> list[dict[str, object]]:
@@ -184,13 +192,19 @@ def _draw(root: Path, seed: int) -> Drawn:
         info["color"] = thing.color  # beyond the format; segments begin with the things
     without_image = tuple(_told(drawn, number) for number in range(CONVERSATIONS))
     present = tuple(drawn.counts())
-    return Drawn(seed, name, rows, present, tuple(turns), tuple(ends), without_image)
+    checks = tuple(_checks(drawn, name, number) for number in range(CHECKS))
+    return Drawn(seed, name, rows, present, tuple(turns), tuple(ends), without_image, checks)
 
 
 def _told(drawn: Scene, number: int) -> dict[str, object]:
     dice = Dice((drawn.seed * CONVERSATIONS + number) * 2)
     said = [*turns_about(drawn, dice, TOLD), *drills_about(drawn, dice, TOLD_DRILLS)]
     return conversation(told(said, sentence(drawn, dice)), "", f"{drawn.seed}_{number}_told")
+
+
+def _checks(drawn: Scene, name: str, number: int) -> dict[str, object]:
+    dice = Dice((drawn.seed * CHECKS + number) * 3 + 1)
+    return conversation(turns_about(drawn, dice, CHECKED), name, f"{drawn.seed}_{number}_checks")
 
 
 def _version() -> str:

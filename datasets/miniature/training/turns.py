@@ -135,6 +135,11 @@ TOLD: Plan = (
 )  # fmt: skip
 """About a sentence that tells the objects: nothing of colours."""
 
+CHECKED: Plan = ((lambda drawn, dice: yes_no(drawn, "position", dice), 1.0),) * 24 + (
+    (lambda drawn, dice: yes_no(drawn, "color", dice), 1.0),
+) * 4
+"""Yes-no questions alone, of the kinds that a small model learns last."""
+
 CAPTIONS = 0.15
 """How often a conversation ends with a description."""
 
