@@ -129,7 +129,8 @@ def write(root: Path, scenes: int, processes: int = 0) -> None:
     write_document(root / "panoptic_train.json", [drawn.rows for drawn in listed])
     write_json(root / "instructions.json", instructions(listed))
     write_json(root / "told.json", [row for drawn in listed for row in drawn.told])
-    write_json(root / "checks.json", [row for drawn in listed for row in drawn.checks])
+    checks = [row for drawn in listed for row in drawn.checks if row["conversations"]]
+    write_json(root / "checks.json", checks)
 
 
 def instructions(listed: Sequence[Drawn]) -> list[dict[str, object]]:
