@@ -135,9 +135,7 @@ TOLD: Plan = (
 )  # fmt: skip
 """About a sentence that tells the objects: nothing of colours."""
 
-CHECKED: Plan = ((lambda drawn, dice: yes_no(drawn, "position", dice), 1.0),) * 24 + (
-    (lambda drawn, dice: yes_no(drawn, "color", dice), 1.0),
-) * 4
+CHECKED: Plan = (*[_POSITION] * 24, *[_COUNT] * 8, *[_COLOR] * 4)
 """Yes-no questions alone, of the kinds that a small model learns last."""
 
 CAPTIONS = 0.15
