@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collavo.config.keys import Key
+from collavo.config.model_keys import MODEL, SEGMENTER, VISION
 from collavo.config.training_keys import LORA, OPTIMIZER, TRAIN
 
 BLOCKS = (
@@ -237,94 +238,7 @@ _JUDGE = (
     Key("JUDGE.TIMEOUT", 60.0, "Seconds that one call may take.", low=0.001),
 )
 
-_MODEL = (
-    Key(
-        "LLM.ATTN",
-        "auto",
-        "Attention kernel.",
-        choices=("auto", "sdpa", "eager", "flash_attention_2"),
-    ),
-    Key(
-        "LLM.BITS",
-        16,
-        "Bits of the base linears: 16 as stored, 8 int8, 4 NF4 with double quantisation.",
-        choices=(16, 8, 4),
-    ),
-    Key(
-        "LLM.DTYPE",
-        "auto",
-        "Number format; auto: fp32 on the CPU, bf16 on CUDA.",
-        choices=("auto", "fp32", "bf16", "fp16"),
-    ),
-    Key("LLM.LOAD_LLM", True, "False loads no model: a dry run without one."),
-    Key(
-        "LLM.MERGE",
-        "auto",
-        "Fold PLoRA into a second weight for image tokens: a faster prefill for the memory of the "
-        "LLM's linears once more; auto: in fp32 where that is at most 512 MiB.",
-        choices=("auto", "on", "off"),
-    ),
-    Key("MODEL.NAME", "collavo", "The architecture; see `list models`."),
-    Key("MODEL.REVISION", "", "Revision of a hub id in MODEL.WEIGHTS or RESUME_FROM."),
-    Key("MODEL.WEIGHTS", "", "Checkpoint folder or hub id; empty: the built-in tiny model."),
-    Key(
-        "PROMPT.STYLE",
-        "collavo",
-        "How benchmarks word their questions: as CoLLaVO's code, as "
-        "LLaVA-1.5's, or once and plainly.",
-        choices=("collavo", "llava", "clean"),
-    ),
-)
-
-_SEGMENTER = (
-    Key("SEGMENTER.CONFIG_FILE", "", "detectron2's own YAML, for the detectron2 segmenter."),
-    Key(
-        "SEGMENTER.MASK_THRESHOLD",
-        -1.0,
-        "Cells count as a segment's own from this class score times mask probability; -1: what the "
-        "checkpoint's config.json says, else 0.95.",
-        low=-1,
-        high=1,
-        none=-1.0,
-    ),
-    Key("SEGMENTER.NAME", "mask2former", "The panoptic segmenter; see `list segmenters`."),
-    Key(
-        "SEGMENTER.OVERLAP_THRESHOLD",
-        -1.0,
-        "Share of its own cells a segment must win; -1: the checkpoint's own, else 0.8.",
-        low=-1,
-        high=1,
-        none=-1.0,
-    ),
-    Key("SEGMENTER.PRECOMPUTED.FOLDER", "", "Folder of COCO-panoptic PNGs."),
-    Key("SEGMENTER.PRECOMPUTED.JSON", "", "COCO-panoptic JSON that describes them."),
-    Key("SEGMENTER.REVISION", "", "Revision of a hub id in SEGMENTER.WEIGHTS."),
-    Key(
-        "SEGMENTER.THRESHOLD",
-        -1.0,
-        "Class score from which a query is kept; -1: the checkpoint's own, else 0.5.",
-        low=-1,
-        high=1,
-        none=-1.0,
-    ),
-    Key(
-        "SEGMENTER.WEIGHTS",
-        "",
-        "Checkpoint folder or hub id; empty: the built-in tiny segmenter under the built-in tiny "
-        "model, else facebook/mask2former-swin-large-coco-panoptic, as the original.",
-    ),
-)
-
 _VIS = (Key("VIS.SAMPLES", 8, "Samples whose crayon maps are drawn over the image.", low=0),)
-
-_VISION = (
-    Key(
-        "VISION.CACHE",
-        "",
-        "Folder of stored vision features; empty: none are stored. The published model takes "
-        "2.5 MB an image in 16 bits.",
-    ),
-)
 
 
 def _block(name: str) -> tuple[Key, ...]:
@@ -351,7 +265,7 @@ def _block(name: str) -> tuple[Key, ...]:
 
 
 KEYS: tuple[Key, ...] = (
-    *_TOP, *_CRAYON, *_DATA, *_EVAL, *_GENERATION, *_JUDGE, *LORA, *_MODEL, *OPTIMIZER,
-    *_SEGMENTER, *TRAIN, *_VIS, *_VISION, *(key for name in BLOCKS for key in _block(name)),
+    *_TOP, *_CRAYON, *_DATA, *_EVAL, *_GENERATION, *_JUDGE, *LORA, *MODEL, *OPTIMIZER,
+    *SEGMENTER, *TRAIN, *_VIS, *VISION, *(key for name in BLOCKS for key in _block(name)),
 )  # fmt: skip
 """All keys, by section."""

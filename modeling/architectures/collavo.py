@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from collavo.errors import CheckpointError, DataError
@@ -28,7 +27,6 @@ from collavo.modeling.crayon.embedding import CrayonEmbedding
 from collavo.modeling.llms.internlm2 import InternLM2
 from collavo.modeling.llms.templates import get_template
 from collavo.modeling.ops.merge_embeds import (
-    IGNORE_INDEX,
     Layout,
     lay_out,
     merge_image_embeds,
@@ -207,17 +205,8 @@ class CoLLaVO(PublishedCheckpoint, TrainableCoLLaVO, Architecture):
         if logits_to_keep is not None:
             kept = hidden[:, -logits_to_keep:] if logits_to_keep else hidden
             logits = self.llm.lm_head(kept)
-        loss = None if layout.labels is None else self._loss(hidden, layout.labels, reduction)
+        loss = None if layout.labels is None else self.answer_loss(hidden, layout.labels, reduction)
         return CausalLMOutputWithPast(loss=loss, logits=logits)
-
-    def _loss(self, hidden: Tensor, labels: Tensor, reduction: str) -> Tensor:
-        """Cross entropy of the next token, computed where there is a label."""
-        targets = labels[:, 1:].flatten()
-        chosen = (targets != IGNORE_INDEX).nonzero().squeeze(1)
-        states = hidden[:, :-1].flatten(0, 1).index_select(0, chosen)
-        logits = self.llm.lm_head(states)
-        chosen_targets = targets.index_select(0, chosen)
-        return F.cross_entropy(logits.float(), chosen_targets, reduction=reduction)
 
     def embed(
         self, layout: Layout, sight: Sight | None

@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import torch
+from torch import Tensor
+from torch.nn import functional as F
 
 from collavo.modeling.adapters.injection import InjectionState
 from collavo.modeling.adapters.plora import PLoRADown
 from collavo.modeling.architectures.collavo_loading import rules_of
 from collavo.modeling.architectures.published import published_shapes
 from collavo.modeling.architectures.tiny.checkpoint import draw_tensor
+from collavo.modeling.ops.merge_embeds import IGNORE_INDEX
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -34,6 +37,15 @@ class TrainableCoLLaVO:
     def gradient_checkpointing_enable(self) -> None:
         """Recomputes each decoder layer in the backward pass, with its own image tokens."""
         self.state.checkpoint_layers(self.llm)
+
+    def answer_loss(self, hidden: Tensor, labels: Tensor, reduction: str) -> Tensor:
+        """Cross entropy of the next token, computed where there is a label."""
+        targets = labels[:, 1:].flatten()
+        chosen = (targets != IGNORE_INDEX).nonzero().squeeze(1)
+        states = hidden[:, :-1].flatten(0, 1).index_select(0, chosen)
+        logits = self.llm.lm_head(states)
+        chosen_targets = targets.index_select(0, chosen)
+        return F.cross_entropy(logits.float(), chosen_targets, reduction=reduction)
 
     def set_dropout(self, probability: float) -> None:
         """Sets the probability on PLoRA's input, in training."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from collavo.errors import ConfigError, DataError
-from collavo.modeling.llms.templates import IMAGE_TOKEN, TEMPLATES
+from collavo.modeling.llms.templates import IMAGE_TOKEN
 from collavo.records import Turn
 
 IGNORE_INDEX = -100
@@ -134,74 +134,6 @@ def _filled(span: Span, place: str, text: str, tags: str) -> Span:
     return Span(before + (text if found else "") + after, span.learnt)
 
 
-_EVAL = TEMPLATES["eval"]
-_COLLAVO_AFTER = f"{USER}{_EVAL.after}"
-
-CHAT_TEMPLATES: Mapping[str, ChatTemplate] = {
-    # CoLLaVO's evaluation prompt; further turns and the end of an answer as InternLM-XComposer2.
-    "collavo": ChatTemplate(
-        first=(Span(_EVAL.before.replace(IMAGE_TOKEN, IMAGES) + _COLLAVO_AFTER),),
-        later=(Span(f"\n[UNUSED_TOKEN_146]user\n{_COLLAVO_AFTER}"),),
-        answer=(Span(f"{ANSWER}{_EVAL.turn_end}", learnt=True),),
-        slot=True,
-    ),
-    # LLaVA's stage 1: the image and its caption; the question is left out.
-    "plain": ChatTemplate(
-        first=(Span(IMAGES),),
-        later=(),
-        answer=(Span(f"{ANSWER}\n", learnt=True),),
-        takes_crayon_text=False,
-    ),
-    # Vicuna v1 as in LLaVA-1.5.
-    "v1": ChatTemplate(
-        first=(
-            Span(
-                "A chat between a curious user and an artificial intelligence assistant. The "
-                "assistant gives helpful, detailed, and polite answers to the user's questions. "
-                f"USER: {IMAGES}{USER} ASSISTANT:"
-            ),
-        ),
-        later=(Span(f"USER: {USER} ASSISTANT:"),),
-        answer=(Span(f" {ANSWER}</s>", learnt=True),),
-        image=f"{IMAGE_TOKEN}\n",
-    ),
-    # ChatML as CodeFuse-VLM and Qwen-VL train it: the marks of every turn are learnt, too.
-    "qwen": ChatTemplate(
-        first=(
-            Span("<|im_start|>", learnt=True),
-            Span("system\nYou are a helpful assistant."),
-            Span("<|im_end|>\n<|im_start|>", learnt=True),
-            Span(f"user\n{IMAGES}{USER}"),
-            Span("<|im_end|>\n<|im_start|>", learnt=True),
-            Span("assistant\n"),
-        ),
-        later=(
-            Span("<|im_start|>", learnt=True),
-            Span(f"user\n{USER}"),
-            Span("<|im_end|>\n<|im_start|>", learnt=True),
-            Span("assistant\n"),
-        ),
-        answer=(Span(f"{ANSWER}<|im_end|>\n", learnt=True),),
-        image=f"Picture {{n}}:<img>{IMAGE_TOKEN}</img>\n",
-        bos=False,
-    ),
-}
-"""Source: haotian-liu/LLaVA commit c121f04 (`conv_llava_plain`, `conv_vicuna_v1`),
-codefuse-ai/CodeFuse-MFT-VLM commit 46e9a3c, and `templates.py` for CoLLaVO."""
-
-
-def get_chat_template(name: str) -> ChatTemplate:
-    """Returns the template called `name`.
-
-    Raises:
-        ConfigError: There is none of that name.
-    """
-    if name not in CHAT_TEMPLATES:
-        allowed = ", ".join(CHAT_TEMPLATES)
-        raise ConfigError(f"TRAIN.TEMPLATE is {name!r}; it may be one of {allowed}")
-    return CHAT_TEMPLATES[name]
-
-
 def check_turns(turns: Sequence[Turn]) -> None:
     """Checks that user and assistant take turns and no text holds the image tag.
 
@@ -226,7 +158,7 @@ def check_turns(turns: Sequence[Turn]) -> None:
 
 
 def encode(
-    template: ChatTemplate | str,
+    template: ChatTemplate,
     turns: Sequence[Turn],
     crayon_text: str | None,
     num_images: int,
@@ -239,7 +171,7 @@ def encode(
     text do not begin with those of the shorter one, what follows is encoded by itself.
 
     Args:
-        template: The template or its name.
+        template: How it is written.
         turns: User and assistant in turns.
         crayon_text: The sentence about the objects, or None.
         num_images: How many images the conversation is about; each becomes one id.
@@ -248,10 +180,8 @@ def encode(
     Raises:
         DataError: The turns are out of order, a text holds the image tag, or the images' ids are
             not as many as the images.
-        ConfigError: There is no such template, or it has no place for a crayon text.
+        ConfigError: The template has no place for a crayon text.
     """
-    if isinstance(template, str):
-        template = get_chat_template(template)
     ids, labels = _encode_spans(
         template.spans(turns, crayon_text, num_images), template.bos, tokenizer
     )

@@ -13,7 +13,8 @@ from collavo.datasets.instruction.lengths import Budget, fit
 from collavo.datasets.instruction.mix import Mix
 from collavo.datasets.instruction.opening import open_mix
 from collavo.errors import DataError
-from collavo.modeling.llms.chat import Encoded, cut, encode, get_chat_template
+from collavo.modeling.llms.chat import Encoded, cut, encode
+from collavo.modeling.llms.chat_templates import get_chat_template
 from collavo.modeling.llms.tokenizer import CoLLaVOTokenizer
 
 
@@ -63,7 +64,7 @@ def test_no_conversation_has_more_tokens_than_its_bound(
         one = source[number]
         if template == "plain" and len(one.turns) > 2:
             continue
-        made = encode(template, one.turns, None, len(one.images), tokenizer)
+        made = encode(get_chat_template(template), one.turns, None, len(one.images), tokenizer)
         most = limits.bound(
             source.length(number), source.num_turns(number), source.num_images(number)
         )

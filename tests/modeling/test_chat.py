@@ -9,13 +9,12 @@ import pytest
 
 from collavo.errors import ConfigError, DataError
 from collavo.modeling.llms.chat import (
-    CHAT_TEMPLATES,
     IGNORE_INDEX,
     ChatTemplate,
     Span,
     encode,
-    get_chat_template,
 )
+from collavo.modeling.llms.chat_templates import CHAT_TEMPLATES, get_chat_template
 from collavo.modeling.llms.templates import render
 from collavo.modeling.llms.tokenizer import CoLLaVOTokenizer
 from collavo.records import Turn
@@ -94,7 +93,9 @@ MARKED = {
 def test_labels_token_by_token(name: str) -> None:
     words = Words()
     plain = name == "plain"
-    made = encode(name, TWO[:2] if plain else TWO, None if plain else OBJECTS, 1, words)
+    made = encode(
+        get_chat_template(name), TWO[:2] if plain else TWO, None if plain else OBJECTS, 1, words
+    )
     expected: list[tuple[str, bool]] = []
     learnt = False
     for part in re.split("([«»])", MARKED[name]):
@@ -115,7 +116,7 @@ def test_prompt_has_the_ids_of_evaluation(
     which: str, crayon_text: str | None, request: pytest.FixtureRequest
 ) -> None:
     tokenizer = request.getfixturevalue(which)
-    made = encode("collavo", TWO, crayon_text, 1, tokenizer)
+    made = encode(get_chat_template("collavo"), TWO, crayon_text, 1, tokenizer)
     prompt = tokenizer.encode(render("Is there a dog?", crayon_text, "eval"))
     assert made.ids[: len(prompt)] == prompt
     assert set(made.labels[: len(prompt)]) == {IGNORE_INDEX}
@@ -128,7 +129,7 @@ def test_labels_say_the_answers_and_their_end(
     which: str, name: str, request: pytest.FixtureRequest
 ) -> None:
     tokenizer = request.getfixturevalue(which)
-    made = encode(name, TWO, OBJECTS, 1, tokenizer)
+    made = encode(get_chat_template(name), TWO, OBJECTS, 1, tokenizer)
     stretches, last = [], -2
     for place, label in enumerate(made.labels):
         if label != IGNORE_INDEX:
@@ -144,7 +145,7 @@ def test_labels_say_the_answers_and_their_end(
 
 
 def test_text_only_has_the_ids_of_evaluation(tiny: CoLLaVOTokenizer) -> None:
-    made = encode("collavo", TWO[:2], None, 0, tiny)
+    made = encode(get_chat_template("collavo"), TWO[:2], None, 0, tiny)
     prompt = [i for i in tiny.encode(render("Is there a dog?", None)) if i != tiny.image_token_id]
     assert made.ids[: len(prompt)] == prompt
     assert len(made.ids) == len(made.labels)
@@ -155,7 +156,7 @@ def test_text_only_has_the_ids_of_evaluation(tiny: CoLLaVOTokenizer) -> None:
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_each_image_is_one_id(name: str, count: int) -> None:
     words = Words()
-    made = encode(name, TWO[:2], None, count, words)
+    made = encode(get_chat_template(name), TWO[:2], None, count, words)
     assert made.ids.count(0) == count
     texts = words.text(made.ids)
     assert texts.index("Yes") > max((i for i, x in enumerate(made.ids) if x == 0), default=0)
@@ -168,7 +169,7 @@ def test_images_are_numbered_in_qwen() -> None:
 
 def test_a_token_over_the_border_leaves_the_prompt_as_it_is() -> None:
     words = Merging()
-    made = encode("collavo", TWO, None, 1, words)
+    made = encode(get_chat_template("collavo"), TWO, None, 1, words)
     prompt = words.encode(render("Is there a dog?", None))
     assert words.text(prompt)[-1] == "\n"
     assert made.ids[: len(prompt)] == prompt
@@ -211,19 +212,19 @@ def test_braces_in_a_text_stay() -> None:
 )
 def test_wrong_turns_are_refused(turns: list[Turn], message: str) -> None:
     with pytest.raises(DataError, match=re.escape(message)):
-        encode("collavo", turns, None, 1, Words())
+        encode(get_chat_template("collavo"), turns, None, 1, Words())
 
 
 def test_wrong_use_is_refused() -> None:
     with pytest.raises(ConfigError, match="TRAIN.TEMPLATE is 'v2'; it may be one of collavo, plai"):
         get_chat_template("v2")
     with pytest.raises(ConfigError, match="no place for the text of the Crayon Prompt"):
-        encode("plain", TWO[:2], OBJECTS, 1, Words())
+        encode(get_chat_template("plain"), TWO[:2], OBJECTS, 1, Words())
     with pytest.raises(DataError, match="the crayon text 'an <image>' holds '<image>'"):
-        encode("v1", TWO, "an <image>", 1, Words())
+        encode(get_chat_template("v1"), TWO, "an <image>", 1, Words())
 
     class NoImage(Words):
         image_token_id = 7777
 
     with pytest.raises(DataError, match="1 images came to 0 image ids"):
-        encode("v1", TWO, None, 1, NoImage())
+        encode(get_chat_template("v1"), TWO, None, 1, NoImage())

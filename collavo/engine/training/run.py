@@ -5,14 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import signal
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from collavo.engine.folder import write_exit_code
@@ -25,6 +21,7 @@ from collavo.engine.training.meter import Meter
 from collavo.engine.training.optim import Schedule, parameter_groups
 from collavo.engine.training.setup import Setup, start_training, whole_parameters
 from collavo.engine.training.stage import read_rules
+from collavo.engine.training.stopping import asked_to_stop
 from collavo.engine.training.table import show_trainable
 from collavo.engine.training.trackers import open_trackers
 from collavo.engine.training.trainable import Trained, adapter_of, make_trainable
@@ -146,7 +143,7 @@ def _train(stage: _Stage) -> bool:
     limits = Limits(stage.steps, float(cfg.OPTIMIZER.GRAD_MAX), cfg.TRAIN.MAX_BAD_STEPS)
     loop = Loop(task, model, optimizer, _schedule(stage), setup, limits, _no_hooks(), choose, bad)
     try:
-        with _asked_to_stop() as stopped:
+        with asked_to_stop() as stopped:
             loop.hooks = _hooks(stage, checkpoints, optimizer, loop, meter, stopped)
             finished = loop.run(first)
     finally:
@@ -269,28 +266,6 @@ def _export(stage: _Stage) -> None:
         os.replace(new, target)
         logger.info("%s is finished: %s", stage.cfg.TRAIN.STAGE, target)
     setup.accelerator.wait_for_everyone()
-
-
-@contextmanager
-def _asked_to_stop() -> Iterator[Callable[[], bool]]:
-    """Within it Ctrl-C and SIGTERM ask for an end after the step; a second one ends at once."""
-    asked: list[int] = []
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        if asked:
-            raise KeyboardInterrupt
-        asked.append(number)
-        logger.warning("the training stops after this step and saves; once more ends it at once")
-
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
-    before = {n: signal.signal(n, handle) for n in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: bool(asked)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _dtype(cfg: Any) -> str:

@@ -17,7 +17,8 @@ from collavo.engine.models import Model
 from collavo.engine.training.data import TrainingData, open_data
 from collavo.engine.training.examples import ExampleMaker
 from collavo.engine.training.task import LossParts, Place
-from collavo.modeling.llms.chat import IGNORE_INDEX, get_chat_template
+from collavo.modeling.llms.chat import IGNORE_INDEX
+from collavo.modeling.llms.chat_templates import get_chat_template
 from collavo.modeling.losses.base import Rows
 from collavo.registry import ARCHITECTURES, LOSSES, MAPPERS, SEGMENTERS
 
