@@ -23,7 +23,7 @@ _CHUNK = 1 << 22
 
 
 def builtin_weights(name: str) -> Path:
-    """The folder of a built-in checkpoint ("collavo", "segmenter")."""
+    """The folder of a built-in checkpoint: "collavo", its backbone "base", or "segmenter"."""
     return Path(collavo.__file__).parent / "assets" / "tiny" / name
 
 

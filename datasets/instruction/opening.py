@@ -31,6 +31,7 @@ _DEEPEST = 8
 _MINIATURE = {
     "vl": ("llava", "instructions.json"),
     "checks": ("llava", "checks.json"),
+    "counted": ("llava", "counted.json"),
     "told": ("llava", "told.json"),
     "crayon": ("panoptic", "panoptic_train.json"),
 }

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from collavo.errors import CheckpointError
+from collavo.modeling.checkpoints.stage_folder import is_stage, open_stage
 from collavo.modeling.weights import builtin_weights, resolve_weights
 
 PUBLISHED = "facebook/mask2former-swin-large-coco-panoptic"
@@ -39,6 +40,9 @@ def segmenter_folder(cfg: Any, files: tuple[str, ...]) -> Path:
 
 
 def _of_model(folder: Path) -> str:
+    """The segmenter of a checkpoint; of what a stage of training left, that of its base."""
+    if is_stage(folder):
+        folder = open_stage(folder).base_folder()
     if (folder / "segmenter").is_dir():
         return str(folder / "segmenter")
     config = folder / "config.json"

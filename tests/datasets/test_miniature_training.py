@@ -140,6 +140,21 @@ def test_checks_of_colours_and_positions_are_true(root: Path) -> None:
     assert min(checked[k + a] for k in ("color", "position") for a in ("Yes", "No")) > 10
 
 
+def test_rows_about_numbers_are_true_and_of_many_numbers(root: Path) -> None:
+    truth, checked = counts_by_image(root), Counter[str]()
+    for row in read(root, "counted.json"):
+        for question, answer in pairs(row):
+            text = question.removeprefix("<image>\n")
+            text = text.removesuffix(SHORT_ANSWER).removesuffix(YES_OR_NO)
+            right = judged(text, truth[row["image"]])
+            if right is None:
+                assert text.startswith("How many of each"), text
+                continue
+            assert answer == right, (row["id"], question)
+            checked[" ".join(text.split()[2:3]) + answer] += 1
+    assert checked["twoYes"] > 5 and checked["threeYes"] + checked["fourYes"] > 5, checked
+
+
 def test_answers_are_true_of_what_is_told(root: Path) -> None:
     checked = 0
     for row in read(root, "told.json"):
@@ -200,7 +215,7 @@ def test_any_number_of_processes_writes_the_same(
     for name, processes in (("one", 1), ("two", 2)):
         build.write(tmp_path / name, 4, processes)
     files = [p.relative_to(tmp_path / "one") for p in sorted((tmp_path / "one").rglob("*.*"))]
-    assert len(files) == 4 + 4 + 4
+    assert len(files) == 4 + 4 + 5
     for file in files:
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
 

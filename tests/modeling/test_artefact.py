@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import AutoModelForCausalLM, LlamaForCausalLM
 
-from collavo.config import get_cfg
+from collavo.config import default_cfg, get_cfg
 from collavo.errors import CheckpointError, ConfigError, MissingFileError
 from collavo.modeling.adapters.dual_lora import adapted_linears, add_adapters, switched_linears
 from collavo.modeling.adapters.targets import plora_linears
@@ -25,6 +25,7 @@ from collavo.modeling.architectures.collavo import CoLLaVO
 from collavo.modeling.checkpoints.artefact import write_artefact
 from collavo.modeling.checkpoints.stage_folder import STAGE, TRAINED, open_stage
 from collavo.modeling.crayon.geometry import crayon_geometry
+from collavo.modeling.segmenters.source import segmenter_folder
 from collavo.modeling.weights import builtin_weights
 from collavo.records import CrayonPrompt
 
@@ -245,6 +246,9 @@ def test_a_builtin_base_is_named_as_such(tmp_path: Path) -> None:
     add_adapters(model.llm, rank=2)
     assert write_artefact(model, tmp_path).base.weights == "builtin:collavo"
     assert open_stage(tmp_path).base_folder() == builtin_weights("collavo")
+    cfg = default_cfg()
+    cfg.MODEL.WEIGHTS = str(tmp_path)
+    assert segmenter_folder(cfg, ("config.json",)) == builtin_weights("segmenter")
 
 
 def test_another_base_is_refused_with_what_differs(stage: Path, base: Path, tmp_path: Path) -> None:

@@ -264,7 +264,7 @@ def test_wrong_inputs_are_named(model: CoLLaVO) -> None:
 
 def test_the_built_in_model_answers_in_words() -> None:
     model = ARCHITECTURES.get("collavo").from_config(get_cfg(overrides=["DEVICE", "cpu"]))
-    assert model.untrained and model.uses_crayon and model.supports_prefix
+    assert not model.untrained and model.uses_crayon and model.supports_prefix
     prompt = model.render("Is there a dog in the image?", "The image includes (#1 dog).")
     ids = model.tokenize(prompt)
     assert ids.count(model.image_token_id) == 1

@@ -44,19 +44,29 @@ def _pieces(folder: Path) -> list[str]:
     return [model.id_to_piece(i) for i in range(model.vocab_size())]
 
 
-def test_the_shipped_files_are_what_the_builder_writes(built: Path) -> None:
-    assets = builtin_weights("collavo")
-    if not _fields(assets).get("collavo", {}).get("untrained"):
-        pytest.skip("the shipped weights are trained")
-    for name in ("config.json", "model.safetensors"):
-        assert (assets / name).read_bytes() == (built / "collavo" / name).read_bytes(), name
+@pytest.mark.parametrize("name", ["collavo", "base"])
+def test_the_shipped_weights_are_trained_in_the_builders_shapes(built: Path, name: str) -> None:
+    assets = builtin_weights(name)
+    fields = {key: value for key, value in _fields(assets).items() if key != "collavo"}
+    assert fields.items() <= _fields(built / "collavo").items()
+    assert "untrained" not in _fields(assets).get("collavo", {})
     assert _pieces(assets) == _pieces(built / "collavo")
+    tensors = load_file(assets / "model.safetensors")
+    drawn = load_file(built / "collavo" / "model.safetensors")
+    assert {n: t.shape for n, t in tensors.items()} == {n: t.shape for n, t in drawn.items()}
+    assert {t.dtype for t in tensors.values()} == {torch.float16}
+    assert all(bool(t.isfinite().all()) for t in tensors.values())
+    moved = [n for n, t in tensors.items() if not torch.equal(t, drawn[n])]
+    assert len(moved) > 0.95 * len(tensors)
+    crayon = max(float(t.abs().max()) for n, t in tensors.items() if "Plora_seg_B" in n)
+    assert (crayon > 0) == (name == "collavo")  # the backbone has not seen a Crayon Prompt
 
 
 def test_the_shipped_files_are_small_and_of_no_other_kind() -> None:
     assets = builtin_weights("collavo").parent
     files = {str(f.relative_to(assets)): f.stat().st_size for f in assets.rglob("*") if f.is_file()}
-    expected = {f"collavo/{n}" for n in COLLAVO_FILES} | {f"segmenter/{n}" for n in SEGMENTER_FILES}
+    expected = {f"{name}/{n}" for name in ("collavo", "base") for n in COLLAVO_FILES}
+    expected |= {f"segmenter/{n}" for n in SEGMENTER_FILES}
     assert expected <= set(files)
     assert {Path(f).suffix for f in files} <= {".json", ".safetensors", ".model", ".md"}
     assert sum(files.values()) <= 12e6

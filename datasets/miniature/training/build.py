@@ -22,11 +22,12 @@ from collavo.datasets.miniature.drawing import save
 from collavo.datasets.miniature.files import write_json
 from collavo.datasets.miniature.panoptic import panoptic_row, write_document
 from collavo.datasets.miniature.scenes import TRAINING_SEEDS, Scene, scene
-from collavo.datasets.miniature.training.drills import TOLD_DRILLS, drills_about
+from collavo.datasets.miniature.training.drills import TOLD_DRILLS, counts, drills_about
 from collavo.datasets.miniature.training.told import sentence, told
 from collavo.datasets.miniature.training.turns import (
     CAPTIONS,
     CHECKED,
+    COUNTED,
     SHORT_ANSWER,
     TOLD,
     Said,
@@ -67,6 +68,7 @@ class Drawn:
         ends: For each conversation what ends it: answers that would tell those of the others.
         told: The rows of conversations without image.
         checks: The rows of yes-no questions alone.
+        counted: The rows about numbers alone.
     """
 
     seed: int
@@ -77,15 +79,17 @@ class Drawn:
     ends: tuple[list[Said], ...]
     told: tuple[dict[str, object], ...]
     checks: tuple[dict[str, object], ...]
+    counted: tuple[dict[str, object], ...]
 
 
 def training_root(scenes: int, processes: int = 0) -> Path:
     """Returns the folder of so many training scenes, writing it where it is not there yet.
 
     It holds `images/`, `panoptic_train.json` with `panoptic_train/`, and conversations:
-    `instructions.json`; `checks.json`, yes-no questions about positions and colours; and
-    `told.json`, without image, whose first question begins with a list of what there is. It
-    appears whole or not at all. The same number of scenes gives the same files everywhere.
+    `instructions.json`; `checks.json`, yes-no questions about positions, numbers and colours;
+    `counted.json`, of scenes with several of a class, about numbers; and `told.json`, without
+    image, whose first question begins with a list of what there is. It appears whole or not at
+    all. The same number of scenes gives the same files everywhere.
 
     Args:
         scenes: How many.
@@ -131,6 +135,7 @@ def write(root: Path, scenes: int, processes: int = 0) -> None:
     write_json(root / "told.json", [row for drawn in listed for row in drawn.told])
     checks = [row for drawn in listed for row in drawn.checks if row["conversations"]]
     write_json(root / "checks.json", checks)
+    write_json(root / "counted.json", [row for drawn in listed for row in drawn.counted])
 
 
 def instructions(listed: Sequence[Drawn]) -> list[dict[str, object]]:
@@ -194,7 +199,9 @@ def _draw(root: Path, seed: int) -> Drawn:
     without_image = tuple(_told(drawn, number) for number in range(CONVERSATIONS))
     present = tuple(drawn.counts())
     checks = tuple(_checks(drawn, name, number) for number in range(CHECKS))
-    return Drawn(seed, name, rows, present, tuple(turns), tuple(ends), without_image, checks)
+    ended = tuple(ends)
+    counted = _counted(drawn, name)
+    return Drawn(seed, name, rows, present, tuple(turns), ended, without_image, checks, counted)
 
 
 def _told(drawn: Scene, number: int) -> dict[str, object]:
@@ -206,6 +213,14 @@ def _told(drawn: Scene, number: int) -> dict[str, object]:
 def _checks(drawn: Scene, name: str, number: int) -> dict[str, object]:
     dice = Dice((drawn.seed * CHECKS + number) * 3 + 1)
     return conversation(turns_about(drawn, dice, CHECKED), name, f"{drawn.seed}_{number}_checks")
+
+
+def _counted(drawn: Scene, name: str) -> tuple[dict[str, object], ...]:
+    if max(drawn.counts().values()) < 2:
+        return ()
+    dice = Dice(drawn.seed * 3 + 2)
+    said = [*turns_about(drawn, dice, COUNTED), counts(drawn, dice)]
+    return (conversation(said, name, f"{drawn.seed}_counted"),)
 
 
 def _version() -> str:

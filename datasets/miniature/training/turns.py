@@ -32,15 +32,17 @@ _CAPTIONS: tuple[tuple[str, Callable[[Scene], str]], ...] = (
 )
 
 
-def yes_no(drawn: Scene, task: str, dice: Dice) -> Said | None:
+def yes_no(drawn: Scene, task: str, dice: Dice, turn: int | None = None) -> Said | None:
     """Asks one of the two questions of an MME task, each as often; None where it cannot be asked.
 
     Args:
         drawn: The scene.
         task: One of `mme.SCENE_TASKS`.
         dice: Where the choices are drawn from.
+        turn: Which of the task's questions; None draws it.
     """
-    pair = mme.SCENE_TASKS[task](drawn, _turn(drawn, task, dice), dice)
+    turn = _turn(drawn, task, dice) if turn is None else turn
+    pair = mme.SCENE_TASKS[task](drawn, turn, dice)
     if pair is None:
         return None
     right = dice.chance(0.5)
@@ -137,6 +139,16 @@ TOLD: Plan = (
 
 CHECKED: Plan = (*[_POSITION] * 24, *[_COUNT] * 8, *[_COLOR] * 4)
 """Yes-no questions alone, of the kinds that a small model learns last."""
+
+
+def _any_number(drawn: Scene, dice: Dice) -> Said | None:
+    """Asks for a number; each that there is as often, where most classes are there once."""
+    number = dice.choice(sorted({min(5, count) for count in drawn.counts().values()}))
+    return yes_no(drawn, "count", dice, number - 1)
+
+
+COUNTED: Plan = ((_any_number, 1.0),) * 16
+"""Yes-no questions about numbers alone."""
 
 CAPTIONS = 0.15
 """How often a conversation ends with a description."""
