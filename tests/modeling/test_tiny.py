@@ -56,10 +56,11 @@ def test_the_shipped_weights_are_trained_in_the_builders_shapes(built: Path, nam
     assert {n: t.shape for n, t in tensors.items()} == {n: t.shape for n, t in drawn.items()}
     assert {t.dtype for t in tensors.values()} == {torch.float16}
     assert all(bool(t.isfinite().all()) for t in tensors.values())
-    moved = [n for n, t in tensors.items() if not torch.equal(t, drawn[n])]
-    assert len(moved) > 0.95 * len(tensors)
-    crayon = max(float(t.abs().max()) for n, t in tensors.items() if "Plora_seg_B" in n)
-    assert (crayon > 0) == (name == "collavo")  # the backbone has not seen a Crayon Prompt
+    same = {n for n, t in tensors.items() if torch.equal(t, drawn[n])}
+    assert not {n for n in same if "seg" not in n and "post_layernorm" not in n}
+    used = [t for n, t in tensors.items() if "Plora_seg_B" in n and "w2" not in n]
+    seen_crayons = any(bool(t.any()) for t in used)
+    assert seen_crayons == (name == "collavo")  # the backbone has not
 
 
 def test_the_shipped_files_are_small_and_of_no_other_kind() -> None:
