@@ -108,7 +108,7 @@ def test_checks_of_colours_and_positions_are_true(root: Path) -> None:
     names = {c["id"]: c["name"] for c in document["categories"]}
     files = {entry["id"]: entry["file_name"] for entry in document["images"]}
     segments = {files[a["image_id"]]: a["segments_info"] for a in document["annotations"]}
-    checked = Counter[str]()
+    truth, checked = counts_by_image(root), Counter[str]()
     for row in read(root, "checks.json"):
         found: dict[str, list[dict[str, Any]]] = {}
         for segment in segments[row["image"]]:
@@ -116,7 +116,10 @@ def test_checks_of_colours_and_positions_are_true(root: Path) -> None:
         for question, answer in pairs(row):
             text = question.removeprefix("<image>\n")
             text = text.removesuffix(SHORT_ANSWER).removesuffix(YES_OR_NO)
-            if m := re.fullmatch(r"Is there an? (\w+) (.+) in the image\?", text):
+            number = judged(text, truth[row["image"]])
+            if number is not None:
+                right, kind = number == "Yes", "count"
+            elif m := re.fullmatch(r"Is there an? (\w+) (.+) in the image\?", text):
                 right = m[1] in {segment["color"] for segment in found.get(m[2], ())}
                 kind = "color"
             else:
@@ -137,7 +140,7 @@ def test_checks_of_colours_and_positions_are_true(root: Path) -> None:
                 kind = "position"
             assert answer == ("Yes" if right else "No"), (row["id"], text)
             checked[kind + answer] += 1
-    assert min(checked[k + a] for k in ("color", "position") for a in ("Yes", "No")) > 10
+    assert min(checked[k + a] for k in ("color", "count", "position") for a in ("Yes", "No")) > 10
 
 
 def test_rows_about_numbers_are_true_and_of_many_numbers(root: Path) -> None:

@@ -63,6 +63,7 @@ def config(data: Path, **source: str) -> Any:
     ]
     cfg.TRAIN.BATCH_SIZE = 6  # the three instructions of both images
     cfg.CRAYON.MODE = "none"
+    cfg.TRAIN.INIT = "random"
     return cfg
 
 
