@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import Any
 
-from collavo.cli.exit_code import leave_exit_code, speaks_here
+from collavo.cli.exit_code import leave_exit_code, speaks_here, tell_error
 from collavo.config import get_cfg
 from collavo.engine.board import EngineError
 from collavo.errors import EXIT_CRASH, EXIT_INTERRUPTED, EXIT_USAGE, UserError
@@ -58,8 +58,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         code = _run(args)
     except (UserError, UnknownNameError) as error:
-        if speaks_here() or isinstance(error, StoreError):
-            print(f"error: {error}", file=sys.stderr)
+        tell_error(error, at_once=isinstance(error, StoreError))
         code = getattr(error, "exit_code", EXIT_USAGE)
     except KeyboardInterrupt as stop:
         if speaks_here():

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
+import time
 from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
 VARIABLE = "COLLAVO_EXIT_CODE_FILE"
 """Names the file; `bash run` reads it, and starts anew where a process died without a word."""
+
+
+PATIENCE = 4.0
+"""Seconds in which another process may say what this one has met, too."""
 
 
 def leave_exit_code(code: int) -> None:
@@ -37,3 +43,21 @@ def is_main_process() -> bool:
 def speaks_here() -> bool:
     """Whether this is the first process on its machine: errors that all meet are its to print."""
     return os.environ.get("LOCAL_RANK", "0") == "0"
+
+
+def tell_error(error: Exception, at_once: bool = False) -> None:
+    """Prints an error to stderr.
+
+    A process that does not speak waits: had the first one met the same, it has printed it and the
+    launcher, which ends all when one ends, is about to. Else the error is this process's own.
+
+    Args:
+        error: What went wrong.
+        at_once: Whether it is known to be this process's own.
+    """
+    if speaks_here():
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        return
+    if not at_once:
+        time.sleep(PATIENCE)
+    print(f"error: process {os.environ.get('RANK')}: {error}", file=sys.stderr, flush=True)

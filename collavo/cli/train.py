@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from collavo.cli.exit_code import leave_exit_code, speaks_here
+from collavo.cli.exit_code import leave_exit_code, speaks_here, tell_error
 from collavo.config import get_cfg
 from collavo.errors import EXIT_INTERRUPTED, EXIT_USAGE, ConfigError, UserError
 from collavo.registry import UnknownNameError
@@ -32,8 +32,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         code = _run(args)
     except (UserError, UnknownNameError) as error:
-        if speaks_here():
-            print(f"error: {error}", file=sys.stderr)
+        tell_error(error)
         code = getattr(error, "exit_code", EXIT_USAGE)
     except KeyboardInterrupt:
         if speaks_here():
