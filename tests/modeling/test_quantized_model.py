@@ -11,6 +11,7 @@ import torch
 from accelerate import init_empty_weights
 from safetensors.torch import load_file
 
+from benchmarks.training.plan import PUBLISHED_7B
 from collavo.errors import CheckpointError, ConfigError
 from collavo.modeling.adapters.targets import plora_linears
 from collavo.modeling.architectures.base import Generation
@@ -19,18 +20,7 @@ from collavo.modeling.architectures.memory import quantised_bytes, weight_bytes
 from collavo.modeling.weights import builtin_weights
 from collavo.records import CrayonPrompt
 
-PUBLISHED = {
-    "hidden_size": 4096,
-    "intermediate_size": 14336,
-    "max_position_embeddings": 32768,
-    "num_attention_heads": 32,
-    "num_hidden_layers": 32,
-    "num_key_value_heads": 8,
-    "rms_norm_eps": 1e-5,
-    "rope_scaling": {"factor": 1.0, "type": "dynamic"},
-    "rope_theta": 1000000,
-    "vocab_size": 92544,
-}
+PUBLISHED = {**PUBLISHED_7B, "rope_scaling": {"factor": 1.0, "type": "dynamic"}}
 
 
 def _load(bits: int, dtype: str = "fp32") -> CoLLaVO:
