@@ -30,11 +30,12 @@ OF_A_COMPONENT = {"VISION_WIDTH", "LLM_WIDTH", "IMAGE_SIZE", "FIELDS"}
 """What an architecture hands to the `from_config` of its encoder and projector."""
 
 PROBE = """
+import sys
 import torch
 from accelerate import Accelerator
 accelerator = Accelerator(cpu=not torch.cuda.is_available())
 mine = torch.tensor([accelerator.process_index], device=accelerator.device)
-print("RANKS", accelerator.gather(mine).tolist())
+sys.stdout.write(f"RANKS {accelerator.gather(mine).tolist()}\\n")  # one write: lines stay whole
 accelerator.end_training()
 """
 

@@ -61,6 +61,13 @@ class CrayonMaker:
         """Whether there is a segmenter at work."""
         return self._segmenter is not None
 
+    @property
+    def makes_maps(self) -> bool:
+        """Whether images get maps, which they do not in the modes of text alone."""
+        from collavo.modeling.crayon.prompt import get_mode
+
+        return self.segments_images and get_mode(self._mode).maps
+
     def make(
         self, items: Sequence[Loaded], pixels: torch.Tensor
     ) -> tuple[CrayonPrompt | None, list[str]]:

@@ -131,6 +131,37 @@ def collate(examples: Sequence[Example], pad_id: int, side: str = "left") -> Bat
     )
 
 
+def with_blank_image(
+    batch: Batch, image_id: int, image_size: int, maps: tuple[int, int] | None
+) -> Batch:
+    """Adds a row that is one black image, and nothing to learn, to a batch without images.
+
+    Args:
+        batch: Padded on the right.
+        image_id: The id of an image's token.
+        image_size: Its side in pixels.
+        maps: The size of its empty crayon maps, None for none.
+    """
+    row = torch.zeros_like(batch.input_ids[:1])
+    row[0, 0] = image_id
+    mask = torch.zeros_like(batch.attention_mask[:1])
+    mask[0, 0] = 1
+    crayon = batch.crayon
+    if maps is not None:
+        empty = torch.zeros((1, *maps), dtype=torch.int64, device=row.device)
+        crayon = CrayonPrompt(empty, empty, [] if crayon is None else crayon.text)
+    return replace(
+        batch,
+        input_ids=torch.cat([batch.input_ids, row]),
+        attention_mask=torch.cat([batch.attention_mask, mask]),
+        labels=torch.cat([batch.labels, torch.full_like(row, IGNORE_INDEX)]),
+        pixel_values=torch.zeros(
+            (1, 3, image_size, image_size), dtype=torch.uint8, device=row.device
+        ),
+        crayon=crayon,
+    )
+
+
 def _pixels(examples: Sequence[Example]) -> UInt8[Tensor, "images 3 height width"] | None:
     listed = [(image, example) for example in examples for image in example.pixels]
     for image, example in listed:

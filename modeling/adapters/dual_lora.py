@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from collavo.errors import ConfigError
 from collavo.modeling.adapters.low_rank import add_low_rank
-from collavo.modeling.adapters.plora import PLoRALinear
+from collavo.modeling.adapters.plora import PLoRALinear, is_parted
 from collavo.modeling.adapters.quantize import quiet_bitsandbytes
 from collavo.modeling.adapters.switch import AdapterSwitch, SwitchedLinear, Turn, switch_of
 from collavo.modeling.adapters.targets import decoder_layers
@@ -64,7 +64,7 @@ class DualLoRALinear(PeftLinear):
         if self.disable_adapters:
             return y
         names = [name for name in self.active_adapters if name in self.lora_A]
-        if any(hasattr(self.lora_A[name].weight, "ds_id") for name in names):
+        if any(is_parted(self.lora_A[name]) for name in names):
             return self._one_by_one(x, y, names)
         pairs = [(self.lora_A[name].weight, self.lora_B[name].weight) for name in names]
         trained = [not self.lora_A[name].idle for name in names]

@@ -183,7 +183,7 @@ class PLoRALinear(nn.Module):
         start, end = span
         y = self.base(x)
         term = injection.crayon if self.crayon_up is not None else None
-        if torch.is_grad_enabled() and not self._drops(term):
+        if torch.is_grad_enabled() and not is_parted(self.up) and not self._drops(term):
             low = self.shared_down.image_low(injection, x, x[:, start:end])
             table = index = None
             if term is not None and self.crayon_up is not None:
@@ -236,6 +236,14 @@ class PLoRALinear(nn.Module):
             if low is not None:
                 image.addmm_(low[row], self.up.weight.t(), alpha=self.scale)
         return y
+
+
+def is_parted(linear: nn.Module) -> bool:
+    """Whether ZeRO-3 parts the weight: it gathers it where the module is called as such.
+
+    All processes have to call modules in one order. Reading `linear.weight` would gather it too.
+    """
+    return hasattr(linear._parameters.get("weight"), "ds_id")
 
 
 def _one_dtype(x: Tensor, weight: Tensor) -> bool:

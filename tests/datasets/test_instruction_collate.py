@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from collavo.datasets.instruction.collate import Example, collate
+from collavo.datasets.instruction.collate import Example, collate, with_blank_image
 from collavo.errors import DataError
 from collavo.records import CrayonPrompt
 
@@ -64,6 +64,19 @@ def test_images_and_maps_follow_the_rows() -> None:
     assert moved.pixel_values is not None
     devices = {x.device.type for x in (moved.labels, moved.pixel_values, moved.crayon.semantic)}
     assert devices == {"meta"}
+
+
+def test_a_blank_image_has_a_row_of_its_own_and_nothing_to_learn() -> None:
+    batch = collate([example([5, 6, 2]), example([7, 2])], pad_id=2, side="right")
+    seen = with_blank_image(batch, image_id=9, image_size=4, maps=(2, 2))
+    assert torch.equal(seen.input_ids[:2], batch.input_ids)
+    assert seen.input_ids[2].tolist() == [9, 0, 0]
+    assert seen.attention_mask[2].tolist() == [1, 0, 0]
+    assert seen.labels[2].tolist() == [-100] * 3
+    assert seen.pixel_values is not None and seen.pixel_values.shape == (1, 3, 4, 4)
+    assert seen.crayon is not None and seen.crayon.semantic is not None
+    assert seen.crayon.semantic.shape == (1, 2, 2) and not seen.crayon.semantic.any()
+    assert with_blank_image(batch, 9, 4, None).crayon is None
 
 
 def test_a_text_without_maps_is_kept() -> None:

@@ -75,6 +75,11 @@ class ExampleMaker:
             begin = end
         return collate(examples, self._pad_id, side="right")
 
+    @property
+    def makes_maps(self) -> bool:
+        """Whether images get crayon maps."""
+        return self._crayons.makes_maps
+
     def read(self, refs: Sequence[Ref]) -> list[tuple[Conversation, list[Loaded]]]:
         """Reads conversations with their images, and segments where they are annotated.
 

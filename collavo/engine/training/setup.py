@@ -7,10 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from collavo.engine.accelerator import check_world, end_with_parent, launched, set_threads
 from collavo.errors import ConfigError
+
+if TYPE_CHECKING:
+    from torch import nn
 
 ASKED = {"ACCELERATE_USE_DEEPSPEED": "DEEPSPEED", "ACCELERATE_USE_FSDP": "FSDP"}
 """Variables of `accelerate launch`, with the distributed type that they ask for."""
@@ -124,6 +127,11 @@ def _accelerator(cfg: Any, on_cpu: bool, dtype: str) -> Any:
         kwargs_handlers=handlers,
     )
     if accelerator.distributed_type.value == "DEEPSPEED":
+        from transformers.integrations import unset_hf_deepspeed_config
+
+        # under ZeRO-3 transformers would part all that it loads, the segmenter too, in each process
+        # by itself; DeepSpeed parts what is trained when it is prepared
+        unset_hf_deepspeed_config()
         settings = accelerator.state.deepspeed_plugin.deepspeed_config
         parts, world = int(cfg.OPTIMIZER.GRAD_CUM), accelerator.num_processes
         settings["gradient_accumulation_steps"] = parts
@@ -132,6 +140,16 @@ def _accelerator(cfg: Any, on_cpu: bool, dtype: str) -> Any:
         settings["zero_allow_untested_optimizer"] = True
         settings["zero_force_ds_cpu_optimizer"] = False
     return accelerator
+
+
+def has_parted_weights(model: nn.Module) -> bool:
+    """Whether each process holds a part of the weights alone (ZeRO-3, FSDP 2).
+
+    All have to call the same modules then, in the same order: each call gathers the weights of one.
+    """
+    from torch.distributed.tensor import DTensor
+
+    return any(hasattr(p, "ds_id") or isinstance(p, DTensor) for p in model.parameters())
 
 
 @contextmanager

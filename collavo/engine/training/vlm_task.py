@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from collavo.datasets.instruction.collate import Batch
+from collavo.datasets.instruction.collate import Batch, with_blank_image
 from collavo.engine.assemble import segment_cache
 from collavo.engine.crayons import CrayonMaker
 from collavo.engine.models import Model
 from collavo.engine.training.data import TrainingData, open_data
 from collavo.engine.training.examples import ExampleMaker
+from collavo.engine.training.setup import has_parted_weights
 from collavo.engine.training.task import LossParts, Place
 from collavo.modeling.llms.chat import IGNORE_INDEX
 from collavo.modeling.llms.chat_templates import get_chat_template
@@ -123,6 +124,10 @@ class VLMTask:
         """Runs the model; the mean loss of each task goes to the log where there are several."""
         rows, totals = self._rows(batch), totals.cpu()
         weights = self._loss.weights(rows, totals[len(self._tasks) :])
+        if batch.pixel_values is None and has_parted_weights(self.vlm):
+            image_id = self.vlm.known_tokenizer().image_token_id
+            maps = self.vlm.grid if self._make.makes_maps else None
+            batch = with_blank_image(batch, image_id, self.vlm.image_size, maps)
         output = model(
             input_ids=batch.input_ids,
             pixel_values=batch.pixel_values,
