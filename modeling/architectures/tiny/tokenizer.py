@@ -7,15 +7,11 @@ from collections.abc import Iterable, Sequence
 
 import sentencepiece
 
+from collavo.datasets.miniature.training.told import GRID
 from collavo.modeling.llms.templates import SYSTEM
 
 VOCAB_SIZE = 1344
 CHAT_PIECES = ("[UNUSED_TOKEN_145]", "[UNUSED_TOKEN_146]")
-
-
-GRID = 16
-"""Cells of a side of the tiny model's patch grid, whose fractions its boxes are made of."""
-
 _EDGES = tuple(dict.fromkeys(f"{k / GRID:.2f}" for k in range(GRID + 1)))
 
 PHRASES = (
