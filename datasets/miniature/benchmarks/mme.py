@@ -16,7 +16,7 @@ from collavo.datasets.miniature.drawing import save
 from collavo.datasets.miniature.figures import FIGURES
 from collavo.datasets.miniature.places import PLACES
 from collavo.datasets.miniature.questions import SIDES, article_of, related
-from collavo.datasets.miniature.scenes import EVALUATION_SEEDS, Scene, scene, unlabelled
+from collavo.datasets.miniature.scenes import EVALUATION_SEEDS, Scene, Thing, scene, unlabelled
 from collavo.datasets.miniature.shapes.catalog import SHAPES
 
 FIRST_SEED = EVALUATION_SEEDS[10_001]
@@ -89,9 +89,13 @@ def ask_count(drawn: Scene, turn: int, dice: Dice) -> Pair | None:
     names = [name for name, count in drawn.counts().items() if count == wanted]
     if not names:
         return None
-    name = dice.choice(names)
-    wrong = wanted + (1 if wanted == 1 or dice.chance(0.5) else -1)
-    return _count_question(name, wanted), _count_question(name, wrong)
+    return count_pair(dice.choice(names), wanted, dice)
+
+
+def count_pair(name: str, count: int, dice: Dice) -> Pair:
+    """Asks for the number of a class, and for one more or one less."""
+    wrong = count + (1 if count == 1 or dice.chance(0.5) else -1)
+    return _count_question(name, count), _count_question(name, wrong)
 
 
 def _count_question(name: str, count: int) -> str:
@@ -107,9 +111,14 @@ def ask_position(drawn: Scene, turn: int, dice: Dice) -> Pair | None:
     if not found:
         return None
     first, _, second = dice.choice(found)
+    return position_pair(first, wanted, second)
+
+
+def position_pair(first: Thing, where: str, second: Thing) -> Pair:
+    """Asks for the side of another object on which one is, and for the opposite."""
     return (
-        _position_question(first.name, wanted, second.name),
-        _position_question(first.name, SIDES[wanted], second.name),
+        _position_question(first.name, where, second.name),
+        _position_question(first.name, SIDES[where], second.name),
     )
 
 
@@ -121,9 +130,11 @@ def _position_question(name: str, where: str, other: str) -> str:
 def ask_color(drawn: Scene, turn: int, dice: Dice) -> Pair | None:
     """Asks for a colour that an object of a class has, and for one that none of them has."""
     things = [t for t in drawn.things if SHAPES[t.name].named and len(SHAPES[t.name].colors) > 1]
-    if not things:
-        return None
-    thing = dice.choice(things)
+    return color_pair(drawn, dice.choice(things), dice) if things else None
+
+
+def color_pair(drawn: Scene, thing: Thing, dice: Dice) -> Pair | None:
+    """Asks for the object's colour, and for one that none of its class has."""
     seen = {other.color for other in drawn.of(thing.name)}
     others = [color for color in SHAPES[thing.name].colors if color not in seen]
     if not others:

@@ -22,12 +22,11 @@ from collavo.datasets.miniature.drawing import save
 from collavo.datasets.miniature.files import write_json
 from collavo.datasets.miniature.panoptic import panoptic_row, write_document
 from collavo.datasets.miniature.scenes import TRAINING_SEEDS, Scene, scene
-from collavo.datasets.miniature.training.drills import TOLD_DRILLS, counts, drills_about
+from collavo.datasets.miniature.training.checks import numbers, sides_and_colors
+from collavo.datasets.miniature.training.drills import TOLD_DRILLS, drills_about
 from collavo.datasets.miniature.training.told import sentence, told
 from collavo.datasets.miniature.training.turns import (
     CAPTIONS,
-    CHECKED,
-    COUNTED,
     SHORT_ANSWER,
     TOLD,
     Said,
@@ -45,8 +44,11 @@ FIRST_SEED = TRAINING_SEEDS[500_000_000]
 CONVERSATIONS = 4
 """Rows a scene, each with questions of its own."""
 
-CHECKS = 2
-"""Rows of yes-no questions alone, a scene."""
+CHECKS = 4
+"""Rows of yes-no questions about sides and colours, a scene."""
+
+COUNTED = 4
+"""Rows of yes-no questions about numbers at the most, a scene."""
 
 POPE_TURNS = 2
 """Questions in POPE's wording and with its negatives in each row."""
@@ -67,8 +69,8 @@ class Drawn:
         turns: For each conversation its questions and answers, POPE's not among them.
         ends: For each conversation what ends it: answers that would tell those of the others.
         told: The rows of conversations without image.
-        checks: The rows of yes-no questions alone.
-        counted: The rows about numbers alone.
+        checks: The rows of yes-no questions about sides and colours.
+        counted: The rows of those about numbers.
     """
 
     seed: int
@@ -86,7 +88,7 @@ def training_root(scenes: int, processes: int = 0) -> Path:
     """Returns the folder of so many training scenes, writing it where it is not there yet.
 
     It holds `images/`, `panoptic_train.json` with `panoptic_train/`, and conversations:
-    `instructions.json`; `checks.json`, yes-no questions about positions, numbers and colours;
+    `instructions.json`; `checks.json`, yes-no questions about sides and colours;
     `counted.json`, of scenes with several of a class, about numbers; and `told.json`, without
     image, whose first question begins with a list of what there is. It appears whole or not at
     all. The same number of scenes gives the same files everywhere.
@@ -212,15 +214,20 @@ def _told(drawn: Scene, number: int) -> dict[str, object]:
 
 def _checks(drawn: Scene, name: str, number: int) -> dict[str, object]:
     dice = Dice((drawn.seed * CHECKS + number) * 3 + 1)
-    return conversation(turns_about(drawn, dice, CHECKED), name, f"{drawn.seed}_{number}_checks")
+    return conversation(sides_and_colors(drawn, dice), name, f"{drawn.seed}_{number}_checks")
 
 
 def _counted(drawn: Scene, name: str) -> tuple[dict[str, object], ...]:
-    if max(drawn.counts().values()) < 2:
-        return ()
-    dice = Dice(drawn.seed * 3 + 2)
-    said = [*turns_about(drawn, dice, COUNTED), counts(drawn, dice)]
-    return (conversation(said, name, f"{drawn.seed}_counted"),)
+    """The rows about numbers: the more, the larger the largest is, for large ones are rare."""
+    rows = min(COUNTED, max(drawn.counts().values()) - 1)
+    return tuple(
+        conversation(
+            numbers(drawn, Dice((drawn.seed * COUNTED + number) * 3 + 2)),
+            name,
+            f"{drawn.seed}_{number}_counted",
+        )
+        for number in range(rows)
+    )
 
 
 def _version() -> str:

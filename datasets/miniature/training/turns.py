@@ -32,23 +32,25 @@ _CAPTIONS: tuple[tuple[str, Callable[[Scene], str]], ...] = (
 )
 
 
-def yes_no(drawn: Scene, task: str, dice: Dice, turn: int | None = None) -> Said | None:
+def yes_no(drawn: Scene, task: str, dice: Dice) -> Said | None:
     """Asks one of the two questions of an MME task, each as often; None where it cannot be asked.
 
     Args:
         drawn: The scene.
         task: One of `mme.SCENE_TASKS`.
         dice: Where the choices are drawn from.
-        turn: Which of the task's questions; None draws it.
     """
-    turn = _turn(drawn, task, dice) if turn is None else turn
-    pair = mme.SCENE_TASKS[task](drawn, turn, dice)
+    pair = mme.SCENE_TASKS[task](drawn, _turn(drawn, task, dice), dice)
     if pair is None:
         return None
-    right = dice.chance(0.5)
-    question = pair[0] if right else pair[1]
+    return either(*pair, dice)
+
+
+def either(right: str, wrong: str, dice: Dice) -> Said:
+    """Asks one of two questions, that with the answer Yes or that with No, each as often."""
+    question, answer = (right, "Yes") if dice.chance(0.5) else (wrong, "No")
     ending = YES_OR_NO if dice.chance(_OWN_WORDING) else SHORT_ANSWER
-    return question + ending, "Yes" if right else "No"
+    return question + ending, answer
 
 
 def _turn(drawn: Scene, task: str, dice: Dice) -> int:
@@ -136,19 +138,6 @@ TOLD: Plan = (
     (told_question, 1.0), (told_question, 1.0), (told_choice, 0.6),
 )  # fmt: skip
 """About a sentence that tells the objects: nothing of colours."""
-
-CHECKED: Plan = (*[_POSITION] * 24, *[_COUNT] * 8, *[_COLOR] * 4)
-"""Yes-no questions alone, of the kinds that a small model learns last."""
-
-
-def _any_number(drawn: Scene, dice: Dice) -> Said | None:
-    """Asks for a number; each that there is as often, where most classes are there once."""
-    number = dice.choice(sorted({min(5, count) for count in drawn.counts().values()}))
-    return yes_no(drawn, "count", dice, number - 1)
-
-
-COUNTED: Plan = ((_any_number, 1.0),) * 16
-"""Yes-no questions about numbers alone."""
 
 CAPTIONS = 0.15
 """How often a conversation ends with a description."""
