@@ -69,3 +69,28 @@ def metrics(tmp_path: Path) -> Callable[..., list[dict[str, Any]]]:
         return [{k: v for k, v in json.loads(x).items() if k != "seconds"} for x in lines]
 
     return read
+
+
+@pytest.fixture(scope="session")
+def lbk() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Returns a function that runs a command of the entry in a process of its own, or in two."""
+    root = Path(__file__).resolve().parents[3]
+
+    def run(
+        *words: str, accel: str = "", env: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        launch: list[str] = []
+        if accel:
+            launch = ["-m", "accelerate.commands.launch", "--config_file"]
+            launch += [str(root / "configs" / "accel" / accel), "--num_processes=2"]
+            launch += ["--mixed_precision=no", "--main_process_port=0"]
+        return subprocess.run(
+            [sys.executable, *launch, "lbk_entry.py", *words],
+            cwd=root,
+            env={**os.environ, "OMP_NUM_THREADS": "1", **(env or {})},
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
+
+    return run

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -68,31 +66,6 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = folder / "stage.yaml"
     file.write_text(STAGE.format(data=folder))
     return file
-
-
-@pytest.fixture(scope="module")
-def lbk(stage: Path) -> Run:
-    """Runs a command of the entry in a process of its own, or in two."""
-    root = Path(__file__).resolve().parents[3]
-
-    def run(
-        *words: str, accel: str = "", env: dict[str, str] | None = None
-    ) -> subprocess.CompletedProcess[str]:
-        launch: list[str] = []
-        if accel:
-            launch = ["-m", "accelerate.commands.launch", "--config_file"]
-            launch += [str(root / "configs" / "accel" / accel), "--num_processes=2"]
-            launch += ["--mixed_precision=no", "--main_process_port=0"]
-        return subprocess.run(
-            [sys.executable, *launch, "lbk_entry.py", *words],
-            cwd=root,
-            env={**os.environ, "OMP_NUM_THREADS": "1", **(env or {})},
-            capture_output=True,
-            text=True,
-            timeout=600,
-        )
-
-    return run
 
 
 def train(lbk: Run, stage: Path, name: str, **keys: Any) -> list[dict[str, Any]]:

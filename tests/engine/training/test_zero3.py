@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
 
 STAGE = """
 CRAYON: {MODE: map_only}
@@ -32,24 +33,14 @@ TRAIN:
 @pytest.mark.skipif(
     importlib.util.find_spec("deepspeed") is None, reason="deepspeed is not installed"
 )
-def test_zero3_gives_the_curve_of_one_process(tmp_path: Path, repository: Path) -> None:
+def test_zero3_gives_the_curve_of_one_process(tmp_path: Path, lbk: Run) -> None:
     file = tmp_path / "stage.yaml"
     file.write_text(STAGE)
-    config = repository / "configs" / "accel" / "deepspeed_zero3.yaml"
-    launch = ["-m", "accelerate.commands.launch", "--config_file", str(config)]
-    launch += ["--num_processes=2", "--main_process_port=0", "--mixed_precision=no"]
     curves, weights = [], []
-    for name, before in (("one", []), ("two", launch)):
-        words = ["lbk_entry.py", "train", "--conf_files", str(file), "--overrides"]
+    for name, accel in (("one", ""), ("two", "deepspeed_zero3.yaml")):
+        words = ["train", "--conf_files", str(file), "--overrides"]
         words += ["TRAIN.DIR", str(tmp_path / name), "EVAL.TIMEOUT", "120"]
-        done = subprocess.run(
-            [sys.executable, *before, *words],
-            cwd=repository,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "DS_ACCELERATOR": "cpu"},
-            capture_output=True,
-            text=True,
-            timeout=600,
-        )
+        done = lbk(*words, accel=accel, env={"DS_ACCELERATOR": "cpu"})
         assert done.returncode == 0, done.stderr
         lines = (tmp_path / name / "metrics.jsonl").read_text().splitlines()
         curves.append([json.loads(line)["loss"] for line in lines])
