@@ -33,6 +33,8 @@ _MINIATURE = {
     "checks": ("llava", "checks.json"),
     "counted": ("llava", "counted.json"),
     "told": ("llava", "told.json"),
+    "told_checks": ("llava", "told_checks.json"),
+    "told_counted": ("llava", "told_counted.json"),
     "crayon": ("panoptic", "panoptic_train.json"),
 }
 """Parts of the miniature world: their format and file below its root, beside `images/`."""

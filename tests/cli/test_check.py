@@ -15,16 +15,12 @@ import pytest
 
 from collavo.cli.main import main
 from collavo.datasets.miniature.build import miniature_root
-from collavo.datasets.registration import roots
 from collavo.datasets.registration.layouts import use_layout
 
 
 @pytest.fixture(autouse=True)
-def _no_root(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in roots.VARIABLES:
-        monkeypatch.delenv(name, raising=False)
+def _no_layout(no_root: None) -> Iterator[None]:
     yield
-    roots.use_root("")
     use_layout("auto")
 
 

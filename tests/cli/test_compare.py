@@ -7,26 +7,20 @@ import random
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from collavo.cli.main import main
-from collavo.datasets.registration import roots
 from collavo.datasets.registration.catalog import samples_of
 from collavo.records import Sample
 
 Make = Callable[..., Path]
 
 
-@pytest.fixture(autouse=True)
-def _no_root(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in roots.VARIABLES:
-        monkeypatch.delenv(name, raising=False)
-    yield
-    roots.use_root("")
+pytestmark = pytest.mark.usefixtures("no_root")
 
 
 def _judge(sample: Sample, answer: str) -> dict[str, Any]:

@@ -15,9 +15,12 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from collavo.datasets.miniature.training import build
 from collavo.datasets.registration import roots
 from collavo.datasets.registration.coco_panoptic import COCO_PANOPTIC
+from collavo.datasets.registration.layouts import use_layout
 from collavo.records import Sample
+from tests.datasets.training_rows import SCENES
 
 BUILD = """
 import sys
@@ -34,6 +37,33 @@ def _no_root(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     roots.use_root("")
     yield
     roots.use_root("")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """The test's folder, which is the root; layouts are found."""
+    roots.use_root(tmp_path)
+    use_layout("auto")
+    return tmp_path
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty cache below the test's folder."""
+    monkeypatch.setenv("COLLAVO_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a document as JSON, or a text as it is, below the test's folder."""
+
+    def write_file(rows: Any, name: str = "data.json", **how: Any) -> Path:
+        path = tmp_path / name
+        text = rows if isinstance(rows, str) else json.dumps(rows, **how)
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write_file
 
 
 @pytest.fixture
@@ -144,3 +174,11 @@ def said(best: Callable[[Sample], str]) -> Callable[[Sample], str]:
         return sample.options["ABCDEF".index(answer)] if chosen else answer
 
     return words
+
+
+@pytest.fixture(scope="session")
+def training_scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The first training scenes of the miniature, with all their files."""
+    folder = tmp_path_factory.mktemp("training") / "scenes"
+    build.write(folder, SCENES, processes=1)
+    return folder

@@ -17,10 +17,7 @@ from collavo.modeling.llms.chat import Encoded, cut, encode
 from collavo.modeling.llms.chat_templates import get_chat_template
 from collavo.modeling.llms.tokenizer import CoLLaVOTokenizer
 
-
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLLAVO_CACHE", str(tmp_path / "cache"))
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 @pytest.fixture(scope="module")

@@ -20,9 +20,7 @@ from collavo.records import Turn
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
 
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLLAVO_CACHE", str(tmp_path / "cache"))
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 @pytest.fixture

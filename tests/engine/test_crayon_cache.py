@@ -8,33 +8,17 @@ import os
 import signal
 import subprocess
 import sys
-import textwrap
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 
-from collavo.engine.crayon_build import build_cache
-from collavo.engine.crayon_cache import CrayonCache, cache_key, open_cache
+from collavo.engine.crayon_cache import CrayonCache
 from collavo.engine.crayon_lines import FILE_NAME, HEADER, survey
-from collavo.errors import ConfigError, DataError, UserError
-from collavo.modeling.segmenters.base import Segmenter
-from collavo.records import ImageRef, Segment, Segments
-
-KEY = hashlib.sha256(b"segmenter").hexdigest()
-
-
-def digest(number: int) -> str:
-    return hashlib.sha256(str(number).encode()).hexdigest()
-
-
-def segments(number: int) -> Segments:
-    random = np.random.default_rng(number)
-    ids = torch.from_numpy(random.integers(0, 4, (5, 7)).astype(np.int32))
-    return Segments(ids, tuple(Segment(n, 10 * n + number, 0.9 + n / 100) for n in (1, 2, 3)))
+from collavo.errors import ConfigError
+from collavo.records import Segments
+from tests.engine.crayon_maps import KEY, digest, segments
 
 
 def same(a: Segments | None, b: Segments) -> bool:
@@ -178,7 +162,7 @@ def test_a_file_that_cannot_be_written_is_read(tmp_path, monkeypatch, caplog):
 WRITER = """
 import sys
 sys.path.insert(0, sys.argv[1])
-from test_crayon_cache_parts import digest, segments, KEY
+from crayon_maps import KEY, digest, segments
 from collavo.engine.crayon_cache import CrayonCache
 cache = CrayonCache(sys.argv[2], KEY)
 print("ready", flush=True)
@@ -188,14 +172,10 @@ for number in range(int(sys.argv[3]), int(sys.argv[4])):
 
 
 def start(folder: Path, first: int, last: int) -> subprocess.Popen:
-    """Starts a process that writes a range of maps, with the functions of this file."""
-    source = Path(__file__).read_text()
-    parts = source[source.index("KEY = ") : source.index("def same(")]
-    names = "import hashlib\nimport numpy as np\nimport torch\n"
-    names += "from collavo.records import Segment, Segments\n"
-    (folder / "test_crayon_cache_parts.py").write_text(names + textwrap.dedent(parts))
-    command = [sys.executable, "-c", WRITER, str(folder), str(folder / "cache"), str(first)]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    """Starts a process that writes a range of maps."""
+    here = Path(__file__).parent
+    command = [sys.executable, "-c", WRITER, str(here), str(folder / "cache"), str(first)]
+    environment = {**os.environ, "PYTHONPATH": str(here.parents[1])}
     process = subprocess.Popen([*command, str(last)], stdout=subprocess.PIPE, env=environment)
     assert process.stdout is not None
     assert process.stdout.readline() == b"ready\n"
@@ -219,95 +199,3 @@ def test_several_processes_and_a_killed_one(tmp_path):
     assert known == list(range(1000, 1000 + len(known)))
     assert all(same(cache.get(digest(n)), segments(n)) for n in known[-3:])
     assert survey(tmp_path / "cache")["damaged"] <= 1
-
-
-class CountingSegmenter(Segmenter):
-    """Puts one segment on the whole grid whose class is the image's first value."""
-
-    def __init__(self, setting: str = "") -> None:
-        self.grid, self.class_names = (2, 2), ("a", "b")
-        self.seen: list[int] = []
-        self._setting = setting
-
-    def segment(self, images, refs=None):
-        self.seen += [int(image[0, 0, 0]) for image in images]
-        whole = torch.ones(2, 2, dtype=torch.int32)
-        return [Segments(whole, (Segment(1, int(image[0, 0, 0])),)) for image in images]
-
-    def fingerprint(self):
-        return hashlib.sha256(self._setting.encode()).hexdigest()
-
-
-def test_the_key_covers_segmenter_and_image_size(tmp_path):
-    one, two = CountingSegmenter("0.5"), CountingSegmenter("0.6")
-    assert len({cache_key(one, 490), cache_key(two, 490), cache_key(one, 224)}) == 3
-    assert cache_key(one, 490) == cache_key(CountingSegmenter("0.5"), 490)
-    assert open_cache("", one, 490) is None
-    cache = open_cache(str(tmp_path), one, 490)
-    assert cache is not None
-    cache.put(digest(0), segments(0))
-    for segmenter, size in ((two, 490), (one, 224)):
-        other = open_cache(str(tmp_path), segmenter, size)
-        assert other is not None and other.get(digest(0)) is None
-
-
-def test_maps_that_go_by_name_are_not_kept_by_content(tmp_path):
-    class ByName(CountingSegmenter):
-        needs_refs = True
-
-    assert open_cache(str(tmp_path), ByName(), 490) is None
-
-
-def images(folder: Path, count: int) -> list[ImageRef]:
-    refs = []
-    for number in range(count):
-        path = folder / f"{number}.png"
-        Image.new("RGB", (3, 2), (number, 0, 0)).save(path)
-        refs.append(ImageRef(path=path))
-    return refs
-
-
-def mapper(ref: ImageRef) -> np.ndarray:
-    from collavo.datasets.mappers.vqa import ImageMapper
-
-    return ImageMapper(4)(ref)
-
-
-def test_building_skips_what_is_known_and_goes_on(tmp_path):
-    refs = images(tmp_path, 11)
-    moved: list[int] = []
-    first = CountingSegmenter()
-    cache = CrayonCache(tmp_path / "cache", KEY)
-    counts = build_cache(refs[:5], first, mapper, cache, 2, moved.append)
-    assert (counts.images, counts.made, counts.known, counts.failed) == (5, 5, 0, {})
-    assert moved[-1] == 5 and moved == sorted(moved)
-    second = CountingSegmenter()
-    again = CrayonCache(tmp_path / "cache", KEY)
-    counts = build_cache([*refs, refs[0]], second, mapper, again, 4)
-    assert (counts.images, counts.made, counts.known) == (11, 6, 5)
-    assert sorted(first.seen) == [0, 1, 2, 3, 4]
-    assert sorted(second.seen) == [5, 6, 7, 8, 9, 10]
-    found = again.get(refs[7].digest())
-    assert found is not None and found.segments[0].label_id == 7
-
-
-def test_a_broken_image_stops_nothing(tmp_path):
-    refs = images(tmp_path, 3)
-    (tmp_path / "1.png").write_bytes(b"no image")
-    refs.append(ImageRef(path=tmp_path / "absent.png"))
-    counts = build_cache(refs, CountingSegmenter(), mapper, CrayonCache(tmp_path / "c", KEY))
-    assert counts.made == 2
-    assert [Path(name).name for name in counts.failed] == ["1.png", "absent.png"]
-    with pytest.raises(DataError):
-        mapper(refs[1])
-
-
-def test_building_where_nothing_can_be_kept(tmp_path, monkeypatch):
-    cache = CrayonCache(tmp_path / "cache", KEY)
-    monkeypatch.setattr(cache, "_append", _full)
-    with pytest.raises(UserError, match=r"cannot be kept.*No space left"):
-        build_cache(images(tmp_path, 3), CountingSegmenter(), mapper, cache)
-
-
-def _full(line: bytes):
-    raise OSError(28, "No space left on device")

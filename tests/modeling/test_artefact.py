@@ -5,8 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import logging
-import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,74 +15,16 @@ from torch import nn
 from transformers import AutoModelForCausalLM, LlamaForCausalLM
 
 from collavo.config import default_cfg, get_cfg
-from collavo.errors import CheckpointError, ConfigError, MissingFileError
-from collavo.modeling.adapters.dual_lora import adapted_linears, add_adapters, switched_linears
+from collavo.errors import ConfigError
+from collavo.modeling.adapters.dual_lora import adapted_linears, add_adapters
 from collavo.modeling.adapters.targets import plora_linears
 from collavo.modeling.architectures.base import Generation
-from collavo.modeling.architectures.collavo import CoLLaVO
 from collavo.modeling.checkpoints.artefact import write_artefact
 from collavo.modeling.checkpoints.stage_folder import STAGE, TRAINED, open_stage
 from collavo.modeling.crayon.geometry import crayon_geometry
 from collavo.modeling.segmenters.source import segmenter_folder
 from collavo.modeling.weights import builtin_weights
-from collavo.records import CrayonPrompt
-
-VL = "adapters/vl/adapter_model.safetensors"
-
-
-def load(folder: Path, bits: int = 16, dtype: str = "fp32", merge: str = "off") -> CoLLaVO:
-    return CoLLaVO.from_pretrained(folder, bits=bits, dtype=dtype, device="cpu", merge=merge)
-
-
-def trained(folder: Path, bits: int = 16, targets: str = "all") -> CoLLaVO:
-    """A model as a stage leaves it: adapters, crayon tables and projector have moved."""
-    model = load(folder, bits)
-    add_adapters(model.llm, rank=4, alpha=8, dropout=0.05, targets=targets)
-    torch.manual_seed(5)
-    for _, layer in adapted_linears(model.llm):
-        for linear in switched_linears(layer):
-            nn.init.normal_(linear.weight, std=0.05)
-    for part in (model.crayon, model.crayon_projector):
-        for p in part.parameters():
-            p.requires_grad_(True)
-            p.data += 0.01 * torch.randn_like(p)
-    return model.eval()
-
-
-def inputs(model: CoLLaVO) -> tuple[torch.Tensor, torch.Tensor, CrayonPrompt]:
-    draw = torch.Generator().manual_seed(0)
-    pixels = torch.randint(
-        0, 256, (1, 3, model.image_size, model.image_size), dtype=torch.uint8, generator=draw
-    )
-    cells = torch.randint(0, 9, (2, 1, *model.grid), generator=draw)
-    ids = model.tokenize(model.render("Is there a dog in the image?", None))
-    return torch.tensor([ids]), pixels, CrayonPrompt(cells[0], cells[1], [None])
-
-
-@torch.no_grad()
-def logits(model: CoLLaVO) -> torch.Tensor:
-    return model(*inputs(model)).logits
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("base") / "collavo"
-    shutil.copytree(builtin_weights("collavo"), folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def written(base: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, torch.Tensor]:
-    folder = tmp_path_factory.mktemp("run") / "export"
-    model = trained(base)
-    write_artefact(model, folder)
-    return folder, logits(model)
-
-
-@pytest.fixture
-def stage(written: tuple[Path, torch.Tensor], tmp_path: Path) -> Path:
-    shutil.copytree(written[0], tmp_path / "export")
-    return tmp_path / "export"
+from tests.modeling.trained_stage import VL, inputs, load, logits, trained
 
 
 def test_what_is_written(written: tuple[Path, torch.Tensor], base: Path) -> None:
@@ -227,20 +167,6 @@ def test_the_fingerprint_covers_the_stage(stage: Path, base: Path) -> None:
     assert load(moved).fingerprint() != before
 
 
-def test_run_and_base_may_move_together(base: Path, tmp_path: Path) -> None:
-    home = tmp_path / "a"
-    shutil.copytree(base, home / "base")
-    model = trained(home / "base")
-    write_artefact(model, home / "export")
-    home.rename(tmp_path / "b")
-    assert torch.equal(logits(load(tmp_path / "b/export")), logits(model))
-    shutil.rmtree(tmp_path / "b/base")
-    with pytest.raises(
-        MissingFileError, match="of a base that is not there.*base.weights in stage"
-    ):
-        load(tmp_path / "b/export")
-
-
 def test_a_builtin_base_is_named_as_such(tmp_path: Path) -> None:
     model = load(builtin_weights("collavo"))
     add_adapters(model.llm, rank=2)
@@ -249,22 +175,6 @@ def test_a_builtin_base_is_named_as_such(tmp_path: Path) -> None:
     cfg = default_cfg()
     cfg.MODEL.WEIGHTS = str(tmp_path)
     assert segmenter_folder(cfg, ("config.json",)) == builtin_weights("segmenter")
-
-
-def test_another_base_is_refused_with_what_differs(stage: Path, base: Path, tmp_path: Path) -> None:
-    other = tmp_path / "other"
-    shutil.copytree(base, other)
-    tensors = load_file(other / "model.safetensors")
-    save_file({n: t + 0.5 for n, t in tensors.items()}, other / "model.safetensors")
-    fields = json.loads((stage / STAGE).read_text())
-    fields["base"]["weights"] = str(other)
-    (stage / STAGE).write_text(json.dumps(fields))
-    with pytest.raises(
-        CheckpointError,
-        match=r"on another base than .*other: model.safetensors is sha256 \w+…, it was sha256",
-    ) as refused:
-        load(stage)
-    assert "config.json is" not in str(refused.value)
 
 
 def test_an_adapter_that_no_step_trained_is_said_to_be_zero(
@@ -277,88 +187,3 @@ def test_an_adapter_that_no_step_trained_is_said_to_be_zero(
         assert write_artefact(model, tmp_path).zero == ("image",)
     assert "adapter image is zero: no step trained it" in caplog.text
     assert torch.equal(logits(load(tmp_path)), logits(model))
-
-
-def _zeros(folder: Path) -> None:
-    save_file({n: t * 0 for n, t in load_file(folder / VL).items()}, folder / VL)
-
-
-def _not_finite(folder: Path) -> None:
-    save_file({n: t / 0 for n, t in load_file(folder / VL).items()}, folder / VL)
-
-
-def _cut(folder: Path) -> None:
-    (folder / VL).write_bytes((folder / VL).read_bytes()[:-100])
-
-
-def _half(folder: Path) -> None:
-    tensors = load_file(folder / VL)
-    tensors.pop(next(n for n in tensors if "lora_B" in n))
-    save_file(tensors, folder / VL)
-
-
-def _foreign(folder: Path) -> None:
-    tensors = load_file(folder / VL)
-    save_file({n.replace("layers.0", "layers.77"): t for n, t in tensors.items()}, folder / VL)
-
-
-def _wide(folder: Path) -> None:
-    tensors = load_file(folder / VL)
-    save_file(
-        {n: t if "lora_B" in n else t[:, :-1].clone() for n, t in tensors.items()}, folder / VL
-    )
-
-
-def _dora(folder: Path) -> None:
-    file = folder / "adapters/vl/adapter_config.json"
-    file.write_text(json.dumps({**json.loads(file.read_text()), "use_dora": True}))
-
-
-def _less(folder: Path) -> None:
-    tensors = load_file(folder / TRAINED)
-    tensors.pop("seg_num_embed.weight")
-    save_file(tensors, folder / TRAINED)
-
-
-@pytest.mark.parametrize(
-    ("damage", "message"),
-    [
-        (_zeros, "adapter vl is all zeros, though it was trained"),
-        (_not_finite, "holds numbers that are not finite"),
-        (_cut, "adapter_model.safetensors is damaged"),
-        (_half, r"A and B of .* are \[\(4, \d+\)\], not of rank 4"),
-        (_foreign, "adapter vl is of another model: this one has no linear model.layers.77"),
-        (_wide, r"adapter vl is of another model: .* takes \d+ and gives \d+ features there"),
-        (_dora, "asks for use_dora; only plain LoRA adapters are computed"),
-        (_less, "trained.safetensors and stage.json differ in seg_num_embed.weight"),
-        (lambda folder: (folder / VL).unlink(), "adapter vl: .* lacks adapter_model.safetensors"),
-        (lambda folder: (folder / TRAINED).unlink(), "lacks trained.safetensors"),
-        (lambda folder: (folder / STAGE).write_text("{"), "stage.json cannot be used"),
-        (
-            lambda folder: (folder / STAGE).write_text(
-                (folder / STAGE).read_text().replace('"format": 1', '"format": 9')
-            ),
-            "format 9; this version reads 1",
-        ),
-    ],
-)
-def test_damage_is_found_and_named(
-    stage: Path, damage: Callable[[Path], object], message: str
-) -> None:
-    damage(stage)
-    with pytest.raises((CheckpointError, MissingFileError), match=message):
-        load(stage)
-
-
-def test_what_cannot_be_written(base: Path, tmp_path: Path) -> None:
-    model = trained(base)
-    with pytest.raises(CheckpointError, match="fold them in with `lbk_entry.py merge`"):
-        model.save_pretrained(tmp_path / "published")
-    model.register_parameter("extra", nn.Parameter(torch.zeros(1)))
-    with pytest.raises(CheckpointError, match="has no place for the trained extra"):
-        write_artefact(model, tmp_path / "a")
-    model.source = None
-    with pytest.raises(CheckpointError, match="came from no checkpoint"):
-        write_artefact(model, tmp_path / "b")
-    with pytest.raises(MissingFileError, match="has no stage.json: give the folder that a stage"):
-        open_stage(tmp_path)

@@ -1,10 +1,9 @@
-"""The published checkpoint format: in, out, and everything that can be wrong with it."""
+"""The published checkpoint format: in, out, merged as asked, and told from any other."""
 
 from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,73 +14,11 @@ from accelerate import init_empty_weights
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from collavo.config import get_cfg
-from collavo.errors import CheckpointError, ConfigError, MissingFileError
+from collavo.errors import CheckpointError, ConfigError
 from collavo.modeling.architectures.collavo import CoLLaVO
 from collavo.modeling.architectures.collavo_loading import rules_of
 from collavo.modeling.architectures.published import DEAD_SEG, published_shapes
-
-PUBLISHED = {
-    "hidden_size": 4096,
-    "img_size": 490,
-    "intermediate_size": 14336,
-    "max_position_embeddings": 32768,
-    "num_attention_heads": 32,
-    "num_hidden_layers": 32,
-    "num_key_value_heads": 8,
-    "pad_token_id": 2,
-    "rms_norm_eps": 1e-05,
-    "rope_scaling": {"factor": 1.0, "type": "dynamic"},
-    "rope_theta": 1000000,
-    "vocab_size": 92544,
-}
-SMALL = {
-    **PUBLISHED,
-    "hidden_size": 24,
-    "intermediate_size": 20,
-    "max_position_embeddings": 64,
-    "num_attention_heads": 6,
-    "num_hidden_layers": 2,
-    "num_key_value_heads": 2,
-    "vocab_size": 30,
-    "vision_config": {
-        "hidden_size": 8,
-        "intermediate_size": 12,
-        "num_hidden_layers": 1,
-        "num_attention_heads": 2,
-        "image_size": 28,
-        "patch_size": 14,
-    },
-}
-RANK = 3
-
-
-def tensors(dtype: torch.dtype = torch.float32) -> dict[str, torch.Tensor]:
-    draw = torch.Generator().manual_seed(0)
-    shapes = published_shapes(SMALL, RANK)
-    return {n: torch.randn(s, generator=draw).to(dtype) for n, s in shapes.items()}
-
-
-def write(folder: Path, held: dict[str, torch.Tensor], shards: int = 1) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.json").write_text(json.dumps(SMALL))
-    (folder / "generation_config.json").write_text('{"eos_token_id": 2}')
-    if shards == 1:
-        save_file(held, folder / "model.safetensors", metadata={"format": "pt"})
-        return folder
-    weight_map = {}
-    for i in range(shards):
-        file = f"model-{i + 1:05d}-of-{shards:05d}.safetensors"
-        part = dict(list(held.items())[i::shards])
-        save_file(part, folder / file, metadata={"format": "pt"})
-        weight_map |= dict.fromkeys(part, file)
-    index = {"metadata": {"total_size": 1}, "weight_map": weight_map}
-    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-    return folder
-
-
-def load(folder: Path, **options: object) -> CoLLaVO:
-    return CoLLaVO.from_pretrained(folder, device="cpu", **options)
+from tests.modeling.published_checkpoint import PUBLISHED, RANK, SMALL, load, tensors, write
 
 
 def same_bytes(a: torch.Tensor, b: torch.Tensor) -> bool:
@@ -159,100 +96,6 @@ def test_every_tensor_has_its_place_at_the_published_size() -> None:
     dead = sum(torch.Size(shapes[name]).numel() for name in unused)
     assert sum(p.numel() for p in parameters.values()) + dead == 9_291_962_368
     assert all(p.is_meta for p in parameters.values())
-
-
-def test_all_that_is_wrong_is_listed(tmp_path: Path) -> None:
-    held = tensors()
-    del held["model.layers.0.attention.wo.Plora_B.weight"]
-    del held["model.layers.1.feed_forward.w2.Plora_seg_A.weight"]
-    held["model.layers.2.attention_norm.weight"] = torch.zeros(24)
-    held["output.weight"] = torch.zeros(31, 24)
-    with pytest.raises(CheckpointError) as caught:
-        load(write(tmp_path, held))
-    message = str(caught.value)
-    assert "2 missing: model.layers.0.attention.wo.Plora_B.weight" in message
-    assert "model.layers.1.feed_forward.w2.Plora_seg_A.weight" in message
-    assert "1 unexpected: model.layers.2.attention_norm.weight" in message
-    assert "1 misshapen: output.weight is (31, 24), not (30, 24)" in message
-
-
-def test_one_odd_rank_is_named_as_such(tmp_path: Path) -> None:
-    held = tensors()
-    name = "model.layers.0.attention.wqkv.Plora_A.weight"
-    held[name] = held[name][:-1].clone()
-    with pytest.raises(CheckpointError, match=rf"1 misshapen: {re.escape(name)} is \(\d+, 24\)"):
-        load(write(tmp_path, held))
-
-
-def test_a_run_needs_the_tokenizer_and_says_so_before_loading(tmp_path: Path) -> None:
-    folder = write(tmp_path, tensors())
-    cfg = get_cfg(config_overrides={"RESUME_FROM": str(folder)})
-    with pytest.raises(MissingFileError, match="RESUME_FROM: .* lacks tokenizer.model"):
-        CoLLaVO.from_config(cfg)
-
-
-def test_a_plain_llm_is_no_collavo(tmp_path: Path) -> None:
-    held = {"model.tok_embeddings.weight": torch.zeros(31, 24)}
-    with pytest.raises(CheckpointError, match=r"\d+ missing: .* more"):
-        load(write(tmp_path, held))
-
-
-def test_a_missing_shard_is_named(tmp_path: Path) -> None:
-    folder = write(tmp_path, tensors(), shards=3)
-    (folder / "model-00002-of-00003.safetensors").unlink()
-    with pytest.raises(CheckpointError, match="lacks the shards model-00002-of-00003.safetensors"):
-        load(folder)
-
-
-def test_a_tensor_in_two_shards_is_refused(tmp_path: Path) -> None:
-    folder = write(tmp_path, tensors(), shards=2)
-    files = sorted(folder.glob("*.safetensors"))
-    name, tensor = next(iter(load_file(files[0]).items()))
-    save_file({**load_file(files[1]), name: tensor}, files[1])
-    with pytest.raises(CheckpointError, match=f"{name} is in {files[0].name} and {files[1].name}"):
-        load(folder)
-
-
-def test_a_cut_shard_is_named(tmp_path: Path) -> None:
-    folder = write(tmp_path, tensors())
-    file = folder / "model.safetensors"
-    file.write_bytes(file.read_bytes()[:-100])
-    with pytest.raises(CheckpointError, match="model.safetensors is damaged .* fetch it again"):
-        load(folder)
-
-
-@pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pt"])
-def test_pickles_are_refused_with_advice(tmp_path: Path, name: str) -> None:
-    (tmp_path / "config.json").write_text(json.dumps(SMALL))
-    (tmp_path / name).write_bytes(b"cos\nsystem\n")
-    with pytest.raises(CheckpointError, match=f"{name}.*save the checkpoint as .*safetensors"):
-        load(tmp_path)
-
-
-def test_files_that_lack_are_named(tmp_path: Path) -> None:
-    with pytest.raises(MissingFileError, match="lacks config.json"):
-        load(tmp_path)
-    (tmp_path / "config.json").write_text("{not json")
-    save_file(tensors(), tmp_path / "model.safetensors")
-    with pytest.raises(CheckpointError, match="config.json is no JSON"):
-        load(tmp_path)
-    (tmp_path / "config.json").write_text("[]")
-    with pytest.raises(CheckpointError, match="holds no JSON object"):
-        load(tmp_path)
-
-
-def test_integer_weights_are_refused(tmp_path: Path) -> None:
-    held = {name: tensor.to(torch.int8) for name, tensor in tensors().items()}
-    with pytest.raises(CheckpointError, match="tensors of type I8"):
-        load(write(tmp_path, held))
-
-
-def test_a_tokenizer_of_another_vocabulary_is_refused(tmp_path: Path, golden: Path) -> None:
-    folder = write(tmp_path, tensors())
-    source = golden / "tokenizer_a" / "tokenizer.model"
-    (folder / "tokenizer.model").write_bytes(source.read_bytes())
-    with pytest.raises(CheckpointError, match="has 420 pieces, but config.json says vocab_size 30"):
-        load(folder)
 
 
 def test_positions_are_interpolated_at_another_image_size(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import multiprocessing
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +22,13 @@ from collavo.datasets.miniature.drawing import save
 from collavo.datasets.miniature.files import write_json
 from collavo.datasets.miniature.panoptic import panoptic_row, write_document
 from collavo.datasets.miniature.scenes import TRAINING_SEEDS, Scene, scene
-from collavo.datasets.miniature.training.checks import numbers, sides_and_colors
+from collavo.datasets.miniature.training.checks import (
+    numbers,
+    sides_and_colors,
+    sides_and_places,
+)
 from collavo.datasets.miniature.training.drills import TOLD_DRILLS, drills_about
-from collavo.datasets.miniature.training.told import sentence, told
+from collavo.datasets.miniature.training.told import part_of, sentence, told
 from collavo.datasets.miniature.training.turns import (
     CAPTIONS,
     SHORT_ANSWER,
@@ -48,7 +52,10 @@ CHECKS = 4
 """Rows of yes-no questions about sides and colours, a scene."""
 
 COUNTED = 4
-"""Rows of yes-no questions about numbers at the most, a scene."""
+"""Rows of questions about numbers at the most, a scene."""
+
+PARTS = 8
+"""Rows about sides, and about numbers, in parts of a scene that are told, not shown."""
 
 POPE_TURNS = 2
 """Questions in POPE's wording and with its negatives in each row."""
@@ -68,9 +75,7 @@ class Drawn:
         objects: The classes of things in it.
         turns: For each conversation its questions and answers, POPE's not among them.
         ends: For each conversation what ends it: answers that would tell those of the others.
-        told: The rows of conversations without image.
-        checks: The rows of yes-no questions about sides and colours.
-        counted: The rows of those about numbers.
+        more: The rows of the other files that `training_root` names, by file name without ending.
     """
 
     seed: int
@@ -79,9 +84,7 @@ class Drawn:
     objects: tuple[str, ...]
     turns: tuple[list[Said], ...]
     ends: tuple[list[Said], ...]
-    told: tuple[dict[str, object], ...]
-    checks: tuple[dict[str, object], ...]
-    counted: tuple[dict[str, object], ...]
+    more: dict[str, list[dict[str, object]]]
 
 
 def training_root(scenes: int, processes: int = 0) -> Path:
@@ -89,9 +92,10 @@ def training_root(scenes: int, processes: int = 0) -> Path:
 
     It holds `images/`, `panoptic_train.json` with `panoptic_train/`, and conversations:
     `instructions.json`; `checks.json`, yes-no questions about sides and colours;
-    `counted.json`, of scenes with several of a class, about numbers; and `told.json`, without
-    image, whose first question begins with a list of what there is. It appears whole or not at
-    all. The same number of scenes gives the same files everywhere.
+    `counted.json`, of scenes with several of a class, about numbers. Without image, their first
+    question beginning with a list of what there is: `told.json`, of all kinds,
+    `told_checks.json`, about sides, and `told_counted.json`, about numbers. It appears whole or
+    not at all. The same number of scenes gives the same files everywhere.
 
     Args:
         scenes: How many.
@@ -134,10 +138,8 @@ def write(root: Path, scenes: int, processes: int = 0) -> None:
     listed = list(_draw_all(root, scenes, processes or len(os.sched_getaffinity(0))))
     write_document(root / "panoptic_train.json", [drawn.rows for drawn in listed])
     write_json(root / "instructions.json", instructions(listed))
-    write_json(root / "told.json", [row for drawn in listed for row in drawn.told])
-    checks = [row for drawn in listed for row in drawn.checks if row["conversations"]]
-    write_json(root / "checks.json", checks)
-    write_json(root / "counted.json", [row for drawn in listed for row in drawn.counted])
+    for name in listed[0].more:
+        write_json(root / f"{name}.json", [row for drawn in listed for row in drawn.more[name]])
 
 
 def instructions(listed: Sequence[Drawn]) -> list[dict[str, object]]:
@@ -198,36 +200,53 @@ def _draw(root: Path, seed: int) -> Drawn:
     rows = panoptic_row(root / "panoptic_train", name, drawn)
     for info, thing in zip(rows[1]["segments_info"], drawn.things, strict=False):
         info["color"] = thing.color  # beyond the format; segments begin with the things
-    without_image = tuple(_told(drawn, number) for number in range(CONVERSATIONS))
-    present = tuple(drawn.counts())
-    checks = tuple(_checks(drawn, name, number) for number in range(CHECKS))
-    ended = tuple(ends)
-    counted = _counted(drawn, name)
-    return Drawn(seed, name, rows, present, tuple(turns), ended, without_image, checks, counted)
-
-
-def _told(drawn: Scene, number: int) -> dict[str, object]:
-    dice = Dice((drawn.seed * CONVERSATIONS + number) * 2)
-    said = [*turns_about(drawn, dice, TOLD), *drills_about(drawn, dice, TOLD_DRILLS)]
-    return conversation(told(said, sentence(drawn, dice)), "", f"{drawn.seed}_{number}_told")
-
-
-def _checks(drawn: Scene, name: str, number: int) -> dict[str, object]:
-    dice = Dice((drawn.seed * CHECKS + number) * 3 + 1)
-    return conversation(sides_and_colors(drawn, dice), name, f"{drawn.seed}_{number}_checks")
-
-
-def _counted(drawn: Scene, name: str) -> tuple[dict[str, object], ...]:
-    """The rows about numbers: the more, the larger the largest is, for large ones are rare."""
-    rows = min(COUNTED, max(drawn.counts().values()) - 1)
-    return tuple(
-        conversation(
-            numbers(drawn, Dice((drawn.seed * COUNTED + number) * 3 + 2)),
-            name,
-            f"{drawn.seed}_{number}_counted",
-        )
-        for number in range(rows)
+    return Drawn(
+        seed, name, rows, tuple(drawn.counts()), tuple(turns), tuple(ends), _more(drawn, name)
     )
+
+
+def _more(drawn: Scene, name: str) -> dict[str, list[dict[str, object]]]:
+    """Makes the rows beside `instructions.json`, by file.
+
+    Those about numbers in the picture are the more, the larger the largest is: that is rare.
+    """
+    counted = min(COUNTED, max(drawn.counts().values()) - 1)
+    return {
+        kind: _rows(drawn, "" if kind.startswith("told") else name, kind, rows)
+        for kind, rows in {
+            "told": CONVERSATIONS,
+            "checks": CHECKS,
+            "counted": counted,
+            "told_checks": PARTS,
+            "told_counted": PARTS,
+        }.items()
+    }
+
+
+def _rows(drawn: Scene, image: str, kind: str, rows: int) -> list[dict[str, object]]:
+    """Asks that often about a scene, with its picture or, without, after a list."""
+    made = []
+    for number in range(rows):
+        dice = Dice((drawn.seed * CONVERSATIONS + number) * len(_ASKED) + list(_ASKED).index(kind))
+        seen = part_of(drawn, dice) if kind in ("told_checks", "told_counted") else drawn
+        said = _ASKED[kind](seen, dice)
+        if said:
+            asked = said if image else told(said, sentence(seen, dice))
+            made.append(conversation(asked, image, f"{drawn.seed}_{number}_{kind}"))
+    return made
+
+
+def _anything(drawn: Scene, dice: Dice) -> list[Said]:
+    return [*turns_about(drawn, dice, TOLD), *drills_about(drawn, dice, TOLD_DRILLS)]
+
+
+_ASKED: dict[str, Callable[[Scene, Dice], list[Said]]] = {
+    "told": _anything,
+    "checks": sides_and_colors,
+    "counted": numbers,
+    "told_checks": sides_and_places,
+    "told_counted": numbers,
+}
 
 
 def _version() -> str:

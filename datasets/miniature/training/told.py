@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from collavo.datasets.miniature.dice import Dice
 from collavo.datasets.miniature.scenes import Box, Region, Scene, Thing
@@ -31,6 +32,15 @@ def sentence(drawn: Scene, dice: Dice) -> str:
         counts[name] += 1
         objects.append(CrayonObject(name, counts[name], _on_grid(item.box, drawn.image.size)))
     return crayon_sentence(objects)
+
+
+def part_of(drawn: Scene, dice: Dice) -> Scene:
+    """Leaves out some of a scene's objects, for other lists and numbers; one thing stays."""
+    share = dice.uniform(0.2, 1.2)
+    things = [thing for thing in drawn.things if dice.chance(share)]
+    stuff = [region for region in drawn.stuff if dice.chance(share)]
+    kept = things or [dice.choice(drawn.things)]
+    return replace(drawn, things=tuple(kept), stuff=tuple(stuff))
 
 
 def told(turns: Sequence[tuple[str, str]], told_first: str) -> list[tuple[str, str]]:

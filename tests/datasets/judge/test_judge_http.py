@@ -1,13 +1,10 @@
-"""The judge against a real server: slow, erring, limiting, babbling, and gone."""
+"""The judge against a real server: erring, babbling, refusing, gone, and never told the key."""
 
 from __future__ import annotations
 
 import json
 import logging
 import threading
-import time
-from collections.abc import Callable
-from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
@@ -19,24 +16,10 @@ from collavo.datasets.evaluation.judge.calls import (
     JudgeError,
     PlannedError,
 )
-from collavo.datasets.evaluation.judge.judge import Judge, Prices
-from collavo.datasets.evaluation.judge.openai_backend import OpenAIBackend, retry_after
+from collavo.datasets.evaluation.judge.judge import Prices
+from collavo.datasets.evaluation.judge.openai_backend import OpenAIBackend
 from collavo.errors import EXIT_FAILED_SAMPLES, ConfigError
-
-Serve = Callable[[Callable[[dict[str, Any], int], Any]], Any]
-JudgeAt = Callable[..., Judge]
-
-
-def _protocol(item: str) -> Callable[..., str]:
-    return lambda ask: ask(Call("test", item, f"Is {item} right?", max_tokens=3)).text
-
-
-def _items(count: int) -> dict[str, Callable[..., str]]:
-    return {f"x:{k}": _protocol(f"x:{k}") for k in range(count)}
-
-
-def _rows(judge: Judge) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in judge.store.path.read_text().splitlines()]
+from tests.datasets.judge.asking import JudgeAt, Serve, _items, _protocol, _rows
 
 
 def test_a_judgement_is_asked_stored_and_not_asked_again(serve: Serve, judge_at: JudgeAt) -> None:
@@ -74,73 +57,6 @@ def test_calls_run_at_once_but_not_too_many(serve: Serve, judge_at: JudgeAt) -> 
     assert found == {f"x:{k}": f"reply Is x:{k} right?" for k in range(16)}
     assert list(found) == list(_items(16))
     assert server.most == 4
-
-
-@pytest.mark.parametrize("status", [500, 502, 503, 408, 409, 429])
-def test_errors_that_pass_are_tried_again(
-    serve: Serve, judge_at: JudgeAt, fault: Any, status: int
-) -> None:
-    server = serve(lambda request, number: fault(status) if number < 2 else "yes")
-    judge = judge_at(server)
-    assert judge.map("test", _items(1)) == {"x:0": "yes"}
-    assert len(server.requests) == 3
-    assert len(_rows(judge)) == 1
-
-
-def test_waits_grow(serve: Serve, judge_at: JudgeAt, fault: Any) -> None:
-    times: list[float] = []
-
-    def answer(request: dict[str, Any], number: int) -> Any:
-        times.append(time.monotonic())
-        return fault(500) if number < 3 else "yes"
-
-    judge_at(serve(answer), backoff=0.1).map("test", _items(1))
-    gaps = [b - a for a, b in zip(times, times[1:], strict=False)]
-    assert gaps[0] >= 0.075 and gaps[1] >= 0.15 and gaps[2] >= 0.3
-
-
-@pytest.mark.parametrize("form", ["seconds", "date", "ms"])
-def test_the_service_says_how_long_to_wait(
-    serve: Serve, judge_at: JudgeAt, fault: Any, form: str
-) -> None:
-    times: list[float] = []
-
-    def answer(request: dict[str, Any], number: int) -> Any:
-        times.append(time.monotonic())
-        if number:
-            return "yes"
-        date = formatdate(time.time() + 1.9, usegmt=True)  # whole seconds: at least 0.9 from now
-        headers = {
-            "seconds": {"Retry-After": "0.6"},
-            "date": {"Retry-After": date},
-            "ms": {"retry-after-ms": "600", "Retry-After": "100"},
-        }
-        return fault(429, headers=headers[form])
-
-    assert judge_at(serve(answer)).map("test", _items(1)) == {"x:0": "yes"}
-    assert 0.55 < times[1] - times[0] < 2.5
-
-
-def test_a_limit_holds_for_the_calls_that_come_after(
-    serve: Serve, judge_at: JudgeAt, fault: Any
-) -> None:
-    times: list[float] = []
-
-    def answer(request: dict[str, Any], number: int) -> Any:
-        times.append(time.monotonic())
-        return fault(429, headers={"Retry-After": "0.5"}) if number == 0 else "yes"
-
-    judge_at(serve(answer), concurrency=2, timeout=20).map("test", _items(8))
-    # At most the one call that was under way beside the first came before its half second was over.
-    assert sum(t - times[0] < 0.45 for t in times[1:]) <= 2
-
-
-def test_no_wait_beyond_reason(serve: Serve, judge_at: JudgeAt, fault: Any) -> None:
-    server = serve(lambda request, number: fault(429, headers={"Retry-After": "3600"}))
-    begun = time.monotonic()
-    with pytest.raises(JudgeError, match=r"asks to wait 3600 s, .* JUDGE.MAX_WAIT \(2 s\)"):
-        judge_at(server).map("test", _items(1))
-    assert time.monotonic() - begun < 2 and len(server.requests) == 1
 
 
 def test_what_keeps_failing_is_a_failure_and_the_rest_is_kept(
@@ -202,14 +118,6 @@ def test_garbage_is_no_judgement(
         judge.map("test", _items(1))
     assert not judge.store.path.exists()
     assert judge_at(server).map("test", _items(1)) == {"x:0": "yes"}
-
-
-def test_slow_replies_time_out(serve: Serve, judge_at: JudgeAt, fault: Any) -> None:
-    server = serve(lambda request, number: fault(200, delay=30) if number < 1 else "yes")
-    assert judge_at(server, timeout=0.3).map("test", _items(1)) == {"x:0": "yes"}
-    server = serve(lambda request, number: fault(200, delay=30))
-    with pytest.raises(JudgeError, match=r"no reply in time: .* \(after 2 tries\)"):
-        judge_at(server, timeout=0.2, retries=1).map("test", {"y": _protocol("y")})
 
 
 def test_no_server_at_all(serve: Serve, judge_at: JudgeAt) -> None:
@@ -306,32 +214,3 @@ def test_a_dry_run_counts_and_asks_nobody(serve: Serve, judge_at: JudgeAt) -> No
     assert (plan.prompt_tokens, plan.completion_tokens) == (3 * each, 9)
     assert plan.cost == pytest.approx((3 * each * 30 + 9 * 60) / 1e6)
     assert len(server.requests) == 2
-
-
-def test_an_interrupt_ends_the_judging_soon(serve: Serve, judge_at: JudgeAt, fault: Any) -> None:
-    def protocol(ask: Any) -> str:
-        raise KeyboardInterrupt
-
-    server = serve(lambda request, number: fault(500))
-    judge = judge_at(server, retries=50, backoff=20.0, concurrency=3)
-    begun = time.monotonic()
-    with pytest.raises(KeyboardInterrupt):
-        judge.map("test", {**_items(2), "stop": protocol})
-    assert time.monotonic() - begun < 5
-
-
-@pytest.mark.parametrize(
-    ("headers", "seconds"),
-    [
-        ({}, None),
-        ({"retry-after": "7"}, 7.0),
-        ({"retry-after": "-7"}, 0.0),
-        ({"retry-after": "soon"}, None),
-        ({"retry-after": "nan"}, None),
-        ({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0.0),
-        ({"retry-after": "Wed, 99 Oct 2015"}, None),
-        ({"retry-after-ms": "250", "retry-after": "9"}, 0.25),
-    ],
-)
-def test_how_long_to_wait_is_read(headers: dict[str, str], seconds: float | None) -> None:
-    assert retry_after(headers) == seconds

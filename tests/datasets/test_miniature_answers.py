@@ -1,0 +1,159 @@
+"""The answers of training scenes are true, and none gives away another."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from pathlib import Path
+
+from collavo.datasets.miniature.dice import Dice
+from collavo.datasets.miniature.questions import PHRASES
+from collavo.datasets.miniature.scenes import scene
+from collavo.datasets.miniature.shapes.catalog import SHAPES
+from collavo.datasets.miniature.training import build
+from collavo.datasets.miniature.training.checks import sides_and_colors
+from collavo.datasets.miniature.training.turns import SHORT_ANSWER, YES_OR_NO
+from tests.datasets.training_rows import counts_by_image, judged, pairs, plain, read, side_is_true
+
+
+def test_answers_about_classes_and_numbers_are_true(training_scenes: Path) -> None:
+    truth, checked = counts_by_image(training_scenes), Counter[str]()
+    for row in read(training_scenes):
+        for question, answer in pairs(row):
+            text = plain(question)
+            right = judged(text, truth[row["image"]])
+            if right is not None:
+                assert answer == right, (row["id"], question)
+                checked[text.split()[0] + text.split()[1] + answer] += 1
+    assert checked["IsthereYes"] > 20 and checked["IsthereNo"] > 20
+    assert checked["ArethereYes"] > 5 and checked["ArethereNo"] > 5
+
+
+def test_checks_of_colours_and_positions_are_true(training_scenes: Path) -> None:
+    document = json.loads((training_scenes / "panoptic_train.json").read_text())
+    names = {c["id"]: c["name"] for c in document["categories"]}
+    files = {entry["id"]: entry["file_name"] for entry in document["images"]}
+    segments = {files[a["image_id"]]: a["segments_info"] for a in document["annotations"]}
+    checked = Counter[str]()
+    for row in read(training_scenes, "checks.json"):
+        colors, middles = set(), {}
+        for segment in segments[row["image"]]:
+            name, (x, y, width, height) = names[segment["category_id"]], segment["bbox"]
+            middles[name] = (x + width / 2, y + height / 2)
+            colors.add((segment.get("color"), name))
+        for question, answer in pairs(row):
+            text = plain(question)
+            if m := re.fullmatch(r"Is there an? (\w+) (.+) in the image\?", text):
+                assert answer == ("Yes" if (m[1], m[2]) in colors else "No"), (row["id"], text)
+                checked["color" + answer] += 1
+            else:
+                assert side_is_true(text, answer, middles), (row["id"], text)
+                checked[answer] += 1
+    kinds = ("colorYes", "colorNo", "Yes", "No", *PHRASES.values())
+    assert min(checked[kind] for kind in kinds) > 5, checked
+
+
+def test_rows_about_numbers_are_true_and_of_many_numbers(training_scenes: Path) -> None:
+    truth, checked = counts_by_image(training_scenes), Counter[str]()
+    for row in read(training_scenes, "counted.json"):
+        for question, answer in pairs(row):
+            text = plain(question)
+            assert answer == judged(text, truth[row["image"]]), (row["id"], question)
+            checked[" ".join(text.split()[2:3]) + answer] += 1
+    assert checked["twoYes"] > 5 and checked["threeYes"] + checked["fourYes"] > 5, checked
+
+
+def test_answers_about_told_numbers_and_sides_are_true(training_scenes: Path) -> None:
+    """From the list alone: its entries of a class, and the middles of its boxes."""
+    checked = Counter[str]()
+    for row in [
+        *read(training_scenes, "told_counted.json"),
+        *read(training_scenes, "told_checks.json"),
+    ]:
+        assert "image" not in row
+        (first, answer), *others = pairs(row)
+        listed, question = first.split("]. ", 1)
+        entries = re.findall(r"\(#\d+ ([^)]+)\) \[([\d., ]+)", f"{listed}]")
+        counts = Counter(name for name, _ in entries)
+        middles = {}
+        for name, box in entries:
+            left, top, right, bottom = (float(number) for number in box.split(", "))
+            middles[name] = (left + right, top + bottom)
+        for text, said in ((plain(question), answer), *((plain(q), a) for q, a in others)):
+            if text.startswith("Where in the picture"):
+                checked["places"] += 1
+            elif text.startswith(("Is the ", "Where is the ")):
+                assert side_is_true(text, said, middles), (row["id"], text)
+                checked[said] += 1
+            else:
+                assert said == judged(text, counts), (row["id"], text)
+                checked["number" + said] += 1
+    kinds = ("numberYes", "numberNo", "number3", "Yes", "No", "places", *PHRASES.values())
+    assert min(checked[kind] for kind in kinds) > 3, checked
+
+
+def test_no_side_follows_from_others_of_the_row() -> None:
+    side = re.compile(
+        r"(?:Is|Where is) the (.+?) (?:on the|above|under|seen from).* the (.+?)( in.*)?\?"
+    )
+    chains = 0
+    for seed in range(build.FIRST_SEED, build.FIRST_SEED + 60):
+        groups: dict[str, list[set[str]]] = {"across": [], "down": []}
+        for question, answer in sides_and_colors(scene(seed), Dice(seed)):
+            if not (m := side.match(question.replace(",", ""))):
+                continue
+            across = "to the" in answer or "on the" in question
+            axis, both = "across" if across else "down", {m[1], m[2]}
+            joined = [group for group in groups[axis] if group & both]
+            assert not any(both <= group for group in joined), (seed, question)
+            groups[axis] = [g for g in groups[axis] if g not in joined] + [both.union(*joined)]
+            chains += bool(joined)
+    assert chains > 5
+
+
+def test_a_class_is_counted_once_a_row(training_scenes: Path) -> None:
+    plural = {shape.plural: name for name, shape in SHAPES.items()}
+    number = re.compile(
+        r"(?:Is there only one|Are there \w+|How many) (.+?) (?:are there )?in the \w+\?"
+    )
+    for row in [
+        *read(training_scenes, "counted.json"),
+        *read(training_scenes, "told_counted.json"),
+    ]:
+        texts = [plain(question).split("]. ")[-1] for question, _ in pairs(row)]
+        asked = [m[1] for text in texts if (m := number.fullmatch(text))]
+        assert len({plural.get(name, name) for name in asked}) == len(pairs(row)), row
+
+
+def test_answers_are_true_of_what_is_told(training_scenes: Path) -> None:
+    checked = 0
+    for row in read(training_scenes, "told.json"):
+        assert "image" not in row
+        (first, answer), *others = pairs(row)
+        told, question = first.split("]. ", 1)
+        counts = Counter(re.findall(r"\(#\d+ ([^)]+)\)", told))
+        for text, said in ((question, answer), *others):
+            assert "<image>" not in text and not text.startswith("What color"), row["id"]
+            text = text.removesuffix(SHORT_ANSWER).removesuffix(YES_OR_NO)
+            right = judged(text, counts)
+            if right is not None:
+                assert said == right, (row["id"], text)
+                checked += 1
+            if text.startswith("How many of each"):
+                numbers = dict(part.rsplit(" ", 1) for part in said.split(", "))
+                assert {name: str(counts[name]) for name in numbers} == numbers
+                checked += len(numbers)
+    assert checked > 300
+
+
+def test_yes_and_no_are_balanced_in_each_kind(training_scenes: Path) -> None:
+    said: dict[str, Counter[str]] = {}
+    for row in read(training_scenes):
+        for question, answer in pairs(row):
+            if answer in ("Yes", "No"):
+                kind = " ".join(question.removeprefix("<image>\n").split()[:2])
+                said.setdefault(kind, Counter())[answer] += 1
+    for kind, counts in said.items():
+        if counts.total() >= 50:
+            assert 0.3 < counts["Yes"] / counts.total() < 0.7, (kind, counts)
