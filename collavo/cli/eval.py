@@ -50,8 +50,9 @@ def run(args: argparse.Namespace) -> int:
 
     The code is left for the launcher's caller too. A process that is killed leaves none.
     """
-    from collavo.engine.accelerator import Terminated, end_with_parent, launched
+    from collavo.engine.accelerator import Terminated, launched
     from collavo.engine.store import StoreError
+    from collavo.lifetime import end_with_parent
 
     if launched():
         end_with_parent()

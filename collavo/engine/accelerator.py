@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
 import faulthandler
 import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,10 +16,7 @@ from typing import Any
 
 from collavo.engine.board import Board, LocalBoard, StoreBoard
 from collavo.errors import ConfigError
-
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
-
-_watched = False
+from collavo.lifetime import end_with_parent
 
 
 @dataclass(frozen=True)
@@ -139,43 +134,6 @@ def set_threads(from_launcher: bool) -> None:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
         torch.set_num_threads(max(1, (cores or 1) // local))
-
-
-def end_with_parent(expected: int = 0) -> None:
-    """Ends this process as soon as its parent is gone.
-
-    Linux sends the signal itself; elsewhere a thread watches. Calling it again does nothing.
-
-    Args:
-        expected: The parent's process id where it is known; else it is a launcher's.
-    """
-    global _watched
-    if _watched:
-        return
-    _watched = True
-    parent = os.getppid()
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    gone = parent != expected if expected else parent == 1 and not _launches(parent)
-    if gone:  # before the call
-        os._exit(1)
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1.0)
-        os._exit(1)
-
-    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
-
-
-def _launches(pid: int) -> bool:
-    """Whether a process is a launcher, as the first process of a container may be."""
-    try:
-        with open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as file:
-            words = file.read()
-        return any(word in words for word in ("accelerate", "torchrun", "torch."))
-    except OSError:
-        return True  # nothing is known of it
 
 
 class Watchdog:

@@ -164,13 +164,13 @@ def main(words: Sequence[str]) -> int:
     """
     from collavo.config import get_cfg
     from collavo.engine.accelerator import (
-        end_with_parent,
         start_processes,
         terminate_cleanly,
     )
     from collavo.engine.models import Models
     from collavo.engine.run import run_suspects
     from collavo.engine.tasks import make_tasks
+    from collavo.lifetime import end_with_parent
     from collavo.plugins import load_plugins
 
     folder, name, device, timeout, parent = words

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import multiprocessing
 import os
 import tempfile
-from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from collavo.datasets.miniature import scenes
 from collavo.datasets.miniature.scenes import TRAINING_SEEDS, scene
 from collavo.datasets.segmentation.example import PanopticExample, squeeze_image, squeeze_map
 from collavo.errors import ConfigError, DataError
+from collavo.lifetime import process_pool
 
 logger = logging.getLogger(__name__)
 
@@ -127,7 +126,7 @@ class SceneSource:
             for job in jobs:
                 draw_chunk(*job)
             return
-        with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+        with process_pool(workers) as pool:
             for future in [pool.submit(draw_chunk, *job) for job in jobs]:
                 future.result()
 

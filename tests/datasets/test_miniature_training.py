@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from PIL import Image
 
@@ -100,3 +105,20 @@ def fail_at_second() -> Any:
         return draw(root, seed)
 
     return drawn
+
+
+def test_no_drawing_process_outlives_a_killed_run(tmp_path: Path) -> None:
+    code = "from collavo.datasets.miniature.training.build import training_root as t; t(100_000, 2)"
+    env = {**os.environ, "COLLAVO_CACHE": str(tmp_path)}
+    run = subprocess.Popen([sys.executable, "-c", code], env=env)
+    try:
+        until = time.monotonic() + 60
+        while not list(tmp_path.glob(".miniature-*/images/*.jpg")):
+            assert run.poll() is None and time.monotonic() < until
+            time.sleep(0.1)
+        drawing = psutil.Process(run.pid).children(recursive=True)
+    finally:
+        run.kill()
+        run.wait()
+    assert len(drawing) >= 2
+    assert psutil.wait_procs(drawing, timeout=30)[1] == []

@@ -13,7 +13,7 @@ def main(words: Sequence[str]) -> int:
         words: The process id of the ablation, then the command's words.
     """
     from collavo.cli.main import main as command
-    from collavo.engine.accelerator import end_with_parent
+    from collavo.lifetime import end_with_parent
 
     end_with_parent(int(words[0]))
     return command(list(words[1:]))

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from collavo.engine.accelerator import check_world, end_with_parent, launched, set_threads
+from collavo.engine.accelerator import check_world, launched, set_threads
 from collavo.errors import ConfigError
+from collavo.lifetime import end_with_parent
 
 if TYPE_CHECKING:
     from torch import nn

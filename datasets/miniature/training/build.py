@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import multiprocessing
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +37,7 @@ from collavo.datasets.miniature.training.turns import (
     turns_about,
 )
 from collavo.errors import ConfigError, DataError
+from collavo.lifetime import process_pool
 
 logger = logging.getLogger(__name__)
 
@@ -177,9 +176,7 @@ def _draw_all(root: Path, scenes: int, processes: int) -> Iterator[Drawn]:
         for block in blocks:
             yield from _draw_block(root, block)
         return
-    # Not forked: the caller may have threads (torch's), which a forked process would lack.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(processes, len(blocks)), mp_context=context) as pool:
+    with process_pool(min(processes, len(blocks))) as pool:
         for found in pool.map(_draw_block, [root] * len(blocks), blocks):
             yield from found
 
