@@ -11,6 +11,7 @@ import pytest
 
 from collavo import plugins, registry
 from collavo.datasets.registration.catalog import DatasetCatalog, MetadataCatalog, ensure_registered
+from collavo.datasets.registration.roots import use_root
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -34,6 +35,14 @@ def shared() -> Path:
     if not (folder / "data").is_dir():
         pytest.skip(f"no shared data at {folder}: set COLLAVO_SHARED to their folder")
     return folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def roots_stay_in_their_module() -> Iterator[None]:
+    """Forgets the root that a command named, so that no file of tests works on that of another."""
+    use_root("")
+    yield
+    use_root("")
 
 
 @pytest.fixture(scope="module", autouse=True)
