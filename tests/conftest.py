@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from collavo import plugins, registry
+from collavo.datasets.registration import roots
 from collavo.datasets.registration.catalog import DatasetCatalog, MetadataCatalog, ensure_registered
-from collavo.datasets.registration.roots import use_root
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -40,9 +40,18 @@ def shared() -> Path:
 @pytest.fixture(scope="module", autouse=True)
 def roots_stay_in_their_module() -> Iterator[None]:
     """Forgets the root that a command named, so that no file of tests works on that of another."""
-    use_root("")
+    roots.use_root("")
     yield
-    use_root("")
+    roots.use_root("")
+
+
+@pytest.fixture
+def no_root(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No root is set, and none is left behind."""
+    for name in roots.VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    yield
+    roots.use_root("")
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -163,10 +163,7 @@ def main(words: Sequence[str]) -> int:
         words: The folder, the dataset, the kind of device, the time limit in seconds, the parent.
     """
     from collavo.config import get_cfg
-    from collavo.engine.accelerator import (
-        start_processes,
-        terminate_cleanly,
-    )
+    from collavo.engine.accelerator import start_processes, terminate_cleanly
     from collavo.engine.models import Models
     from collavo.engine.run import run_suspects
     from collavo.engine.tasks import make_tasks

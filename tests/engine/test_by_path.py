@@ -10,16 +10,13 @@ import pytest
 
 from collavo.cli.main import main
 from collavo.datasets.miniature.build import miniature_root
-from collavo.datasets.registration import catalog, roots
+from collavo.datasets.registration import catalog
 from collavo.datasets.registration.layouts import use_layout
 
 
 @pytest.fixture(autouse=True)
-def _no_root(monkeypatch):
-    for name in roots.VARIABLES:
-        monkeypatch.delenv(name, raising=False)
+def _no_layout(no_root):
     yield
-    roots.use_root("")
     use_layout("auto")
 
 

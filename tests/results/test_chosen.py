@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from collavo.datasets.evaluation.mme import MmeEvaluator
-from collavo.datasets.registration import roots
 from collavo.datasets.registration.catalog import samples_of
 from collavo.errors import DataError
 from collavo.results.chosen import ChosenFigures
@@ -18,10 +17,8 @@ from collavo.results.scored import Scored
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch):
+def run(no_root: None):
     """Answers to the miniature of MME, most of them right, and a way to score chosen figures."""
-    for variable in roots.VARIABLES:
-        monkeypatch.delenv(variable, raising=False)
     samples, chance = samples_of("mme"), random.Random(3)
     answers = {
         s.sample_id: s.answers[0] if chance.random() < 0.7 else chance.choice(["yes", "no"])

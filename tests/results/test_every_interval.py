@@ -5,9 +5,6 @@ from __future__ import annotations
 import random
 import time
 
-import pytest
-
-from collavo.datasets.registration import roots
 from collavo.datasets.registration.catalog import (
     dataset_names,
     follows_root,
@@ -20,10 +17,7 @@ from collavo.results.scored import Scored
 from collavo.results.statistics import headline_intervals
 
 
-def test_every_headline_has_an_interval(monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable in roots.VARIABLES:
-        monkeypatch.delenv(variable, raising=False)
-    roots.use_root("")  # whatever a test before has named
+def test_every_headline_has_an_interval(no_root: None) -> None:
     chance = random.Random(0)
     seen = 0
     for name in filter(follows_root, dataset_names()):

@@ -48,7 +48,7 @@ CONVERSATIONS = 4
 """Rows a scene, each with questions of its own."""
 
 CHECKS = 4
-"""Rows of yes-no questions about sides and colours, a scene."""
+"""Rows of questions about sides and colours, a scene."""
 
 COUNTED = 4
 """Rows of questions about numbers at the most, a scene."""
@@ -90,7 +90,7 @@ def training_root(scenes: int, processes: int = 0) -> Path:
     """Returns the folder of so many training scenes, writing it where it is not there yet.
 
     It holds `images/`, `panoptic_train.json` with `panoptic_train/`, and conversations:
-    `instructions.json`; `checks.json`, yes-no questions about sides and colours;
+    `instructions.json`; `checks.json`, about sides and colours;
     `counted.json`, of scenes with several of a class, about numbers. Without image, their first
     question beginning with a list of what there is: `told.json`, of all kinds,
     `told_checks.json`, about sides, and `told_counted.json`, about numbers. It appears whole or
