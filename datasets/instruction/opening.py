@@ -33,7 +33,8 @@ _MINIATURE = {
     "checks": ("llava", "checks.json"),
     "counted": ("llava", "counted.json"),
     "told": ("llava", "told.json"),
-    "told_checks": ("llava", "told_checks.json"),
+    "told_lists": ("llava", "told_lists.json"),
+    "told_sides": ("llava", "told_sides.json"),
     "told_counted": ("llava", "told_counted.json"),
     "crayon": ("panoptic", "panoptic_train.json"),
 }

@@ -49,4 +49,9 @@ def object_phrase(item: CrayonObject, numbered: bool = True, boxed: bool = True)
     name = f"#{item.number} {item.name}" if numbered else item.name
     if not boxed:
         return f"({name})"
-    return f"({name}) [{', '.join(f'{round(edge, 2):.2f}' for edge in item.box)}]"
+    return f"({name}) [{object_box(item)}]"
+
+
+def object_box(item: CrayonObject) -> str:
+    """Returns an object's box as the sentence gives it: "0.06, 0.38, 0.27, 0.91"."""
+    return ", ".join(f"{round(edge, 2):.2f}" for edge in item.box)

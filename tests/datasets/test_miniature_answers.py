@@ -14,7 +14,19 @@ from collavo.datasets.miniature.shapes.catalog import SHAPES
 from collavo.datasets.miniature.training import build
 from collavo.datasets.miniature.training.checks import sides_and_colors
 from collavo.datasets.miniature.training.turns import SHORT_ANSWER, YES_OR_NO
-from tests.datasets.training_rows import counts_by_image, judged, pairs, plain, read, side_is_true
+from tests.datasets.training_rows import (
+    boxed,
+    counts_by_image,
+    entries_of,
+    is_on_side,
+    judged,
+    pairs,
+    plain,
+    read,
+    side_is_true,
+    told,
+    words_of,
+)
 
 
 def test_answers_about_classes_and_numbers_are_true(training_scenes: Path) -> None:
@@ -64,33 +76,65 @@ def test_rows_about_numbers_are_true_and_of_many_numbers(training_scenes: Path) 
     assert checked["twoYes"] > 5 and checked["threeYes"] + checked["fourYes"] > 5, checked
 
 
-def test_answers_about_told_numbers_and_sides_are_true(training_scenes: Path) -> None:
-    """From the list alone: its entries of a class, and the middles of its boxes."""
+def test_answers_about_told_numbers_are_true(training_scenes: Path) -> None:
     checked = Counter[str]()
-    for row in [
-        *read(training_scenes, "told_counted.json"),
-        *read(training_scenes, "told_checks.json"),
-    ]:
-        assert "image" not in row
-        (first, answer), *others = pairs(row)
-        listed, question = first.split("]. ", 1)
-        entries = re.findall(r"\(#\d+ ([^)]+)\) \[([\d., ]+)", f"{listed}]")
+    for row in read(training_scenes, "told_counted.json"):
+        entries, asked = told(row)
         counts = Counter(name for name, _ in entries)
-        middles = {}
-        for name, box in entries:
-            left, top, right, bottom = (float(number) for number in box.split(", "))
-            middles[name] = (left + right, top + bottom)
-        for text, said in ((plain(question), answer), *((plain(q), a) for q, a in others)):
-            if text.startswith("Where in the picture"):
-                checked["places"] += 1
-            elif text.startswith(("Is the ", "Where is the ")):
-                assert side_is_true(text, said, middles), (row["id"], text)
-                checked[said] += 1
+        for question, said in asked:
+            if question.startswith("How many of each"):
+                assert all(int(n) == counts[name] for name, n in words_of(said)), row["id"]
+                checked["each"] += 1
             else:
-                assert said == judged(text, counts), (row["id"], text)
-                checked["number" + said] += 1
-    kinds = ("numberYes", "numberNo", "number3", "Yes", "No", "places", *PHRASES.values())
+                assert said == judged(question, counts), (row["id"], question)
+                checked[said] += 1
+    assert min(checked[kind] for kind in ("Yes", "No", "1", "2", "3", "each")) > 3, checked
+
+
+def test_answers_about_told_sides_are_true(training_scenes: Path) -> None:
+    """From the list alone: the middles of its boxes."""
+    checked = Counter[str]()
+    for row in read(training_scenes, "told_sides.json"):
+        entries, asked = told(row)
+        middles = {name: (box[0] + box[2], box[1] + box[3]) for name, box in entries}
+        for question, said in asked:
+            kind = " ".join(question.split()[:4])
+            checked[kind] += 1
+            if kind == "On which side is":
+                for other, name, where in re.findall(r"rom the (.+?) the (.+?) (\w+)(?:,|$)", said):
+                    assert is_on_side(middles[name], where, middles[other]), (row["id"], said)
+            elif kind == "On which side of":
+                found = words_of(said)
+                if not found:
+                    found = [(question.split(" is the ")[1].removesuffix("?"), said)]
+                for name, where in found:
+                    assert is_on_side(middles[name], where, (1.0, 1.0)), (row["id"], said)
+            elif kind != "Where in the picture":
+                assert side_is_true(question, said, middles), (row["id"], question)
+                checked[said] += 1
+    kinds = ("Yes", "No", *PHRASES.values(), "On which side of", "On which side is")
+    kinds += ("Where in the picture",)
     assert min(checked[kind] for kind in kinds) > 3, checked
+
+
+def test_what_is_looked_up_stands_in_the_list(training_scenes: Path) -> None:
+    checked = Counter[str]()
+    for row in read(training_scenes, "told_lists.json"):
+        entries, asked = told(row)
+        boxes = dict(entries)
+        for question, said in asked:
+            checked[" ".join(question.split()[:4])] += 1
+            if question == "Say that again.":
+                assert said == pairs(row)[0][0].removesuffix(f" {question}")
+            elif m := re.fullmatch(r"Where exactly is the (.+)\?", question):
+                assert boxed(said) == boxes[m[1]]
+            elif question.startswith("In which tenth"):
+                for name, tenth in words_of(said):
+                    assert int(tenth) == int(10 * boxes[name][0])
+            else:
+                names = question.removeprefix("Where exactly are these: ").removesuffix("?")
+                assert entries_of(said) == [(name, boxes[name]) for name in names.split(", ")]
+    assert len(checked) == 4 and min(checked.values()) > 10, checked
 
 
 def test_no_side_follows_from_others_of_the_row() -> None:
@@ -122,8 +166,13 @@ def test_a_class_is_counted_once_a_row(training_scenes: Path) -> None:
         *read(training_scenes, "told_counted.json"),
     ]:
         texts = [plain(question).split("]. ")[-1] for question, _ in pairs(row)]
+        if texts[0].startswith("How many of each"):
+            texts = [
+                f"How many {name} are there in the picture?"
+                for name, _ in words_of(pairs(row)[0][1])
+            ]
         asked = [m[1] for text in texts if (m := number.fullmatch(text))]
-        assert len({plural.get(name, name) for name in asked}) == len(pairs(row)), row
+        assert len({plural.get(name, name) for name in asked}) == len(texts), row
 
 
 def test_answers_are_true_of_what_is_told(training_scenes: Path) -> None:
@@ -141,7 +190,7 @@ def test_answers_are_true_of_what_is_told(training_scenes: Path) -> None:
                 assert said == right, (row["id"], text)
                 checked += 1
             if text.startswith("How many of each"):
-                numbers = dict(part.rsplit(" ", 1) for part in said.split(", "))
+                numbers = dict(words_of(said))
                 assert {name: str(counts[name]) for name in numbers} == numbers
                 checked += len(numbers)
     assert checked > 300

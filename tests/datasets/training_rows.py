@@ -16,6 +16,8 @@ from collavo.datasets.miniature.training.turns import SHORT_ANSWER, YES_OR_NO
 SCENES = 36
 """Scenes of the fixture `training_scenes`."""
 
+Box = tuple[float, float, float, float]
+
 NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven")
 
 
@@ -73,6 +75,35 @@ def side_is_true(
         where, said, other = m[2], answer == "Yes", m[3]
     else:
         return None
+    return is_on_side(middles[m[1]], where, middles[other]) == said
+
+
+def is_on_side(middle: tuple[float, float], where: str, other: tuple[float, float]) -> bool:
+    """Whether one point lies on that side of another."""
     axis = 0 if where in ("left", "right") else 1
-    before = middles[m[1]][axis] < middles[other][axis]
-    return (before == (where in ("left", "above"))) == said
+    return (middle[axis] < other[axis]) == (where in ("left", "above"))
+
+
+def told(row: dict[str, Any]) -> tuple[list[tuple[str, Box]], list[tuple[str, str]]]:
+    """A told row's list, and its questions with their answers."""
+    assert "image" not in row
+    (first, answer), *others = pairs(row)
+    listed, question = first.split("]. ", 1)
+    return entries_of(f"{listed}]"), [(plain(q), a) for q, a in ((question, answer), *others)]
+
+
+def entries_of(listed: str) -> list[tuple[str, Box]]:
+    """Classes and boxes of a list of objects."""
+    found = re.findall(r"\(#\d+ ([^)]+)\) \[([\d., ]+)\]", listed)
+    return [(name, boxed(box)) for name, box in found]
+
+
+def words_of(said: str) -> list[tuple[str, str]]:
+    """Things and the word that is said of each: "The dog left, the traffic light right"."""
+    return re.findall(r"[Tt]he (.+?) (\w+)(?:, |$)", said)
+
+
+def boxed(text: str) -> Box:
+    """The numbers of a box."""
+    left, top, right, bottom = (float(number) for number in text.split(", "))
+    return left, top, right, bottom

@@ -23,10 +23,11 @@ from collavo.datasets.miniature.scenes import TRAINING_SEEDS, Scene, scene
 from collavo.datasets.miniature.training.checks import (
     numbers,
     sides_and_colors,
-    sides_and_places,
+    told_numbers,
+    told_sides,
 )
 from collavo.datasets.miniature.training.drills import TOLD_DRILLS, drills_about
-from collavo.datasets.miniature.training.told import part_of, sentence, told
+from collavo.datasets.miniature.training.told import looked_up, part_of, sentence, told
 from collavo.datasets.miniature.training.turns import (
     CAPTIONS,
     SHORT_ANSWER,
@@ -54,7 +55,7 @@ COUNTED = 4
 """Rows of questions about numbers at the most, a scene."""
 
 PARTS = 8
-"""Rows about sides, and about numbers, in parts of a scene that are told, not shown."""
+"""Rows about a list's entries, about sides and about numbers in told parts of a scene."""
 
 POPE_TURNS = 2
 """Questions in POPE's wording and with its negatives in each row."""
@@ -93,8 +94,9 @@ def training_root(scenes: int, processes: int = 0) -> Path:
     `instructions.json`; `checks.json`, about sides and colours;
     `counted.json`, of scenes with several of a class, about numbers. Without image, their first
     question beginning with a list of what there is: `told.json`, of all kinds,
-    `told_checks.json`, about sides, and `told_counted.json`, about numbers. It appears whole or
-    not at all. The same number of scenes gives the same files everywhere.
+    `told_lists.json`, for entries of the list, `told_sides.json`, about sides, and
+    `told_counted.json`, about numbers. It appears whole or not at all. The same number of
+    scenes gives the same files everywhere.
 
     Args:
         scenes: How many.
@@ -214,7 +216,8 @@ def _more(drawn: Scene, name: str) -> dict[str, list[dict[str, object]]]:
             "told": CONVERSATIONS,
             "checks": CHECKS,
             "counted": counted,
-            "told_checks": PARTS,
+            "told_lists": PARTS,
+            "told_sides": PARTS,
             "told_counted": PARTS,
         }.items()
     }
@@ -224,11 +227,13 @@ def _rows(drawn: Scene, image: str, kind: str, rows: int) -> list[dict[str, obje
     """Asks that often about a scene, with its picture or, without, after a list."""
     made = []
     for number in range(rows):
-        dice = Dice((drawn.seed * CONVERSATIONS + number) * len(_ASKED) + list(_ASKED).index(kind))
-        seen = part_of(drawn, dice) if kind in ("told_checks", "told_counted") else drawn
-        said = _ASKED[kind](seen, dice)
+        dice = Dice((drawn.seed * PARTS + number) * len(_ASKED) + list(_ASKED).index(kind))
+        seen = part_of(drawn, dice) if kind in _IN_PARTS else drawn
+        listed = "" if image else sentence(seen, dice)
+        ask = _ASKED[kind]
+        said = ask(seen, dice) if ask is not None else looked_up(seen, listed, dice)
         if said:
-            asked = said if image else told(said, sentence(seen, dice))
+            asked = said if image else told(said, listed)
             made.append(conversation(asked, image, f"{drawn.seed}_{number}_{kind}"))
     return made
 
@@ -237,13 +242,18 @@ def _anything(drawn: Scene, dice: Dice) -> list[Said]:
     return [*turns_about(drawn, dice, TOLD), *drills_about(drawn, dice, TOLD_DRILLS)]
 
 
-_ASKED: dict[str, Callable[[Scene, Dice], list[Said]]] = {
+_ASKED: dict[str, Callable[[Scene, Dice], list[Said]] | None] = {
     "told": _anything,
     "checks": sides_and_colors,
     "counted": numbers,
-    "told_checks": sides_and_places,
-    "told_counted": numbers,
+    "told_lists": None,
+    "told_sides": told_sides,
+    "told_counted": told_numbers,
 }
+"""What asks the questions of a file's rows; None for what needs the list's words."""
+
+_IN_PARTS = ("told_lists", "told_sides", "told_counted")
+"""Rows that tell a part of their scene."""
 
 
 def _version() -> str:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collavo.datasets.miniature.benchmarks import mme
 from collavo.datasets.miniature.dice import Dice
-from collavo.datasets.miniature.questions import PHRASES, TEXTS, related
+from collavo.datasets.miniature.questions import PHRASES, TEXTS, ask_some
 from collavo.datasets.miniature.scenes import Scene, Thing
 from collavo.datasets.miniature.shapes.catalog import SHAPES
-from collavo.datasets.miniature.training.drills import places
+from collavo.datasets.miniature.training import drills
 from collavo.datasets.miniature.training.turns import SHORT_ANSWER, Said, either
 
 MOST = 5
@@ -21,6 +21,14 @@ MOST = 5
 ONES, OTHERS = 1, 2
 """Classes that are asked about, of those with one thing and of those with each other number: so
 that the question for two, whose wrong ones are classes of one, is not nearly always wrong."""
+
+
+SINGLE = 4
+"""Things whose side of the picture is asked for, at the most."""
+
+
+ALL_NUMBERS = 0.3
+"""How often all numbers of a told scene are asked for at once."""
 
 
 def sides_and_colors(drawn: Scene, dice: Dice) -> list[Said]:
@@ -33,19 +41,8 @@ def sides_and_colors(drawn: Scene, dice: Dice) -> list[Said]:
 
 
 def sides(drawn: Scene, dice: Dice) -> list[Said]:
-    """Asks on which side of another things are.
-
-    In each direction the pairs form no ring, so that none follows from the others.
-    """
-    found: list[Said] = []
-    compared: set[tuple[str, bool]] = set()
-    for first, where, second in dice.shuffled(related(drawn)):
-        across = where in ("left", "right")
-        both = {(first.name, across), (second.name, across)}
-        if not both <= compared:
-            compared |= both
-            found.append(_side(first, where, second, dice))
-    return found
+    """Asks on which side of another things are, of pairs of which none tells another."""
+    return [_side(*pair, dice) for pair in drills.independent(drawn, dice)]
 
 
 def _side(first: Thing, where: str, second: Thing, dice: Dice) -> Said:
@@ -55,10 +52,20 @@ def _side(first: Thing, where: str, second: Thing, dice: Dice) -> Said:
     return either(*mme.position_pair(first, where, second), dice)
 
 
-def sides_and_places(drawn: Scene, dice: Dice) -> list[Said]:
-    """Asks on which side of another things are, then often in which part of the picture."""
-    last = places(drawn, dice) if dice.chance(0.5) else None
-    return [*sides(drawn, dice), *([last] if last is not None else [])]
+def told_sides(drawn: Scene, dice: Dice) -> list[Said]:
+    """Asks about sides in one way: of all things at once, of single ones, or of pairs."""
+    way = dice.choice((_all_sides, _all_sides, _sides_of_picture, sides, sides))
+    return way(drawn, dice)
+
+
+def _all_sides(drawn: Scene, dice: Dice) -> list[Said]:
+    said = dice.choice((drills.halves, drills.halves, drills.sides, drills.places))(drawn, dice)
+    return [said] if said is not None else []
+
+
+def _sides_of_picture(drawn: Scene, dice: Dice) -> list[Said]:
+    asked = ask_some(drawn, ("side",), SINGLE, dice)
+    return [(one.text + SHORT_ANSWER, one.answer) for one in asked]
 
 
 def numbers(drawn: Scene, dice: Dice) -> list[Said]:
@@ -71,6 +78,11 @@ def numbers(drawn: Scene, dice: Dice) -> list[Said]:
         so_many = [name for name, count in counts.items() if count == number]
         names += dice.sample(so_many, ONES if number == 1 else OTHERS)
     return dice.shuffled([_number(name, counts[name], dice) for name in names])
+
+
+def told_numbers(drawn: Scene, dice: Dice) -> list[Said]:
+    """Asks for numbers, of all classes at once or of some that do not tell each other's."""
+    return [drills.counts(drawn, dice)] if dice.chance(ALL_NUMBERS) else numbers(drawn, dice)
 
 
 def _number(name: str, count: int, dice: Dice) -> Said:

@@ -6,7 +6,7 @@ word. The classes stand in the answer again, so that each word of it follows fro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from collavo.datasets.miniature.dice import Dice
 from collavo.datasets.miniature.questions import alone, related
@@ -22,13 +22,16 @@ ABSENT = 6
 PAIRS = 5
 """How many pairs of things are asked about at the most."""
 
+CLEARLY = 0.08
+"""How far from the middle, in widths of the picture, a thing is in one half of it."""
+
 
 def counts(drawn: Scene, dice: Dice) -> Said:
     """Asks for the number of each of several classes, some of which are not there."""
     found = drawn.counts()
     missing = [name for name in SHAPES if name not in found]
     names = dice.shuffled([*found, *dice.sample(missing, ABSENT)])
-    answer = ", ".join(f"{name} {found.get(name, 0)}" for name in names)
+    answer = each((name, str(found.get(name, 0))) for name in names)
     return f"How many of each are there in the picture: {', '.join(names)}?", answer
 
 
@@ -39,18 +42,52 @@ def colors(drawn: Scene, dice: Dice) -> Said | None:
         return None
     names = dice.shuffled(named)
     listed = (" and ".join(sorted({t.color for t in drawn.of(name)})) for name in names)
-    answer = ", ".join(f"{name} {seen}" for name, seen in zip(names, listed, strict=True))
+    answer = each(zip(names, listed, strict=True))
     return f"What colors are these in the picture: {', '.join(names)}?", answer
 
 
 def sides(drawn: Scene, dice: Dice) -> Said | None:
-    """Asks where things are, seen from others."""
-    pairs = dice.sample(related(drawn), PAIRS)
+    """Asks where things are, seen from others; the side follows on both names."""
+    pairs = independent(drawn, dice)[:PAIRS]
     if not pairs:
         return None
     asked = ", ".join(f"{first.name} from {second.name}" for first, _, second in pairs)
-    answer = ", ".join(f"{first.name} from {other.name} {where}" for first, where, other in pairs)
-    return f"On which side is the one, seen from the other: {asked}?", answer
+    answer = ", ".join(
+        f"from the {other.name} the {first.name} {where}" for first, where, other in pairs
+    )
+    return f"On which side is the one, seen from the other: {asked}?", answer.capitalize()
+
+
+def independent(drawn: Scene, dice: Dice) -> list[tuple[Thing, str, Thing]]:
+    """Returns pairs of things and on which side the first is, seen from the second.
+
+    In each direction the pairs form no ring, so that none follows from the others.
+    """
+    found: list[tuple[Thing, str, Thing]] = []
+    compared: set[tuple[str, bool]] = set()
+    for first, where, second in dice.shuffled(related(drawn)):
+        across = where in ("left", "right")
+        both = {(first.name, across), (second.name, across)}
+        if not both <= compared:
+            compared |= both
+            found.append((first, where, second))
+    return found
+
+
+def halves(drawn: Scene, dice: Dice) -> Said | None:
+    """Asks in which half of the picture each thing is that is alone in its class."""
+    shares = [(thing, thing.center[0] / drawn.image.width) for thing in dice.shuffled(alone(drawn))]
+    clear = [(thing, share) for thing, share in shares if abs(share - 0.5) > CLEARLY]
+    if not clear:
+        return None
+    names = ", ".join(thing.name for thing, _ in clear)
+    answer = each((thing.name, "left" if share < 0.5 else "right") for thing, share in clear)
+    return f"On which side of the picture are these: {names}?", answer
+
+
+def each(said: Iterable[tuple[str, str]]) -> str:
+    """Says one word of each class right behind its name, from where it is soonest looked up."""
+    return ", ".join(f"the {name} {word}" for name, word in said).capitalize()
 
 
 def places(drawn: Scene, dice: Dice) -> Said | None:
@@ -59,7 +96,7 @@ def places(drawn: Scene, dice: Dice) -> Said | None:
     if not things:
         return None
     names = ", ".join(thing.name for thing in things)
-    answer = ", ".join(f"{thing.name} {_ninth(thing, drawn)}" for thing in things)
+    answer = each((thing.name, _ninth(thing, drawn)) for thing in things)
     return f"Where in the picture are these: {names}?", answer
 
 
@@ -74,6 +111,7 @@ DRILLS: tuple[tuple[Callable[[Scene, Dice], Said | None], float], ...] = (
     (counts, 0.7),
     (colors, 0.7),
     (sides, 0.7),
+    (halves, 0.5),
     (places, 0.5),
 )
 """What is asked, and how often in a conversation."""

@@ -11,12 +11,25 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from collavo.datasets.miniature.dice import Dice
+from collavo.datasets.miniature.questions import alone
 from collavo.datasets.miniature.scenes import Box, Region, Scene, Thing
+from collavo.datasets.miniature.training.drills import each
 from collavo.datasets.registration.coco_panoptic import CLEAN_NAMES
-from collavo.modeling.crayon.text import CrayonObject, crayon_sentence
+from collavo.modeling.crayon.text import (
+    CrayonObject,
+    crayon_sentence,
+    object_box,
+    object_phrase,
+)
 
 GRID = 16
 """Cells of a side of the tiny model's patch grid, on which the Crayon Prompt's boxes lie."""
+
+
+BEGIN = "In which tenth of the picture, from 0 at the left, do these begin"
+
+SINGLE_BOXES = 3
+"""Boxes that are asked for one by one, at the most."""
 
 
 def sentence(drawn: Scene, dice: Dice) -> str:
@@ -41,6 +54,33 @@ def part_of(drawn: Scene, dice: Dice) -> Scene:
     stuff = [region for region in drawn.stuff if dice.chance(share)]
     kept = things or [dice.choice(drawn.things)]
     return replace(drawn, things=tuple(kept), stuff=tuple(stuff))
+
+
+def looked_up(drawn: Scene, told_first: str, dice: Dice) -> list[tuple[str, str]]:
+    """Asks for the whole list again, for entries, for where things begin, or for single boxes.
+
+    All of it can be copied from the list: this teaches to look things up. Entries are those of
+    things that are alone in their class.
+    """
+    way = dice.choice(("again", "entries", "begin", "begin", "begin", "boxes"))
+    if way == "again":
+        return [("Say that again.", told_first)]
+    things = dice.shuffled(alone(drawn))
+    if not things:
+        return []
+    size = drawn.image.size
+    entries = [CrayonObject(thing.name, 1, _on_grid(thing.box, size)) for thing in things]
+    if way == "boxes":
+        return [
+            (f"Where exactly is the {entry.name}?", object_box(entry))
+            for entry in entries[:SINGLE_BOXES]
+        ]
+    names = ", ".join(entry.name for entry in entries)
+    if way == "begin":
+        tenths = each((entry.name, str(int(10 * entry.box[0]))) for entry in entries)
+        return [(f"{BEGIN}: {names}?", tenths)]
+    said = ", ".join(object_phrase(entry) for entry in entries)
+    return [(f"Where exactly are these: {names}?", said)]
 
 
 def told(turns: Sequence[tuple[str, str]], told_first: str) -> list[tuple[str, str]]:
