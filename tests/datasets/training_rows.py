@@ -35,6 +35,30 @@ def plain(question: str) -> str:
     return question.removeprefix("<image>\n").removesuffix(SHORT_ANSWER).removesuffix(YES_OR_NO)
 
 
+def singles(row: dict[str, Any]) -> list[tuple[str, str]]:
+    """A row's plain questions and answers; those that ask for much at once are taken apart."""
+    return [single for asked, said in pairs(row) for single in apart(plain(asked), said)]
+
+
+def apart(question: str, said: str) -> list[tuple[str, str]]:
+    """Single questions and answers of one that asks what is true, or for the number of each."""
+    if question.startswith("What is true: "):
+        found = re.findall(r"(.+?) (yes|no)(?:, |$)", said.lower())
+        listed = ", ".join(statement for statement, _ in found)
+        assert question == f"What is true: {listed}?"
+        return [(asked_whether(statement), answer.capitalize()) for statement, answer in found]
+    if question.startswith("How many of each"):
+        return [(f"How many {name} are there in the picture?", n) for name, n in words_of(said)]
+    return [(question, said)]
+
+
+def asked_whether(statement: str) -> str:
+    """The question of MME that asks for what is said."""
+    first = statement.split()[0]
+    verb = "Are there" if first in NUMBERS else "Is" if first == "the" else "Is there"
+    return f"{verb} {statement} in the image?"
+
+
 def counts_by_image(root: Path) -> dict[str, Counter[str]]:
     document = json.loads((root / "panoptic_train.json").read_text())
     names = {c["id"]: c["name"] for c in document["categories"]}
@@ -69,6 +93,10 @@ def side_is_true(
         where = {phrase: name for name, phrase in PHRASES.items()}[answer]
         said, other = True, m[2]
     elif m := re.fullmatch(
+        r"Is the (.+?) (?:on|above) .*\bor .* the (.+) in the image\?", question
+    ):
+        where, said, other = answer, True, m[2]
+    elif m := re.fullmatch(
         r"Is the (.+?) (?:on the )?(left|right|above|under)(?: of)? the (.+) in the image\?",
         question,
     ):
@@ -89,7 +117,8 @@ def told(row: dict[str, Any]) -> tuple[list[tuple[str, Box]], list[tuple[str, st
     assert "image" not in row
     (first, answer), *others = pairs(row)
     listed, question = first.split("]. ", 1)
-    return entries_of(f"{listed}]"), [(plain(q), a) for q, a in ((question, answer), *others)]
+    asked = ((question, answer), *others)
+    return entries_of(f"{listed}]"), [one for q, a in asked for one in apart(plain(q), a)]
 
 
 def entries_of(listed: str) -> list[tuple[str, Box]]:

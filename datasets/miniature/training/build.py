@@ -23,7 +23,6 @@ from collavo.datasets.miniature.scenes import TRAINING_SEEDS, Scene, scene
 from collavo.datasets.miniature.training.checks import (
     numbers,
     sides_and_colors,
-    told_numbers,
     told_sides,
 )
 from collavo.datasets.miniature.training.drills import TOLD_DRILLS, drills_about
@@ -248,7 +247,7 @@ _ASKED: dict[str, Callable[[Scene, Dice], list[Said]] | None] = {
     "counted": numbers,
     "told_lists": None,
     "told_sides": told_sides,
-    "told_counted": told_numbers,
+    "told_counted": numbers,
 }
 """What asks the questions of a file's rows; None for what needs the list's words."""
 

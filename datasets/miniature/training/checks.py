@@ -1,8 +1,9 @@
 """Questions of which none tells the answer of another.
 
 A small model learns these last, and from rows that ask about a thing more than once not at all:
-where it has read that there are two dogs, it need not look whether there are three. Half of the
-questions are not for a yes but for the number or the side itself, from which more is learnt.
+where it has read that there are two dogs, it need not look whether there are three. Most of
+the questions are for the number or the side itself, from which more is learnt than from a yes, and
+some rows ask for all at once.
 """
 
 from __future__ import annotations
@@ -22,45 +23,58 @@ ONES, OTHERS = 1, 2
 """Classes that are asked about, of those with one thing and of those with each other number: so
 that the question for two, whose wrong ones are classes of one, is not nearly always wrong."""
 
-
 SINGLE = 4
 """Things whose side of the picture is asked for, at the most."""
 
+EITHER = ("above or under", "on the left or on the right of")
+"""Sides to choose from, downwards and across."""
 
-ALL_NUMBERS = 0.3
-"""How often all numbers of a told scene are asked for at once."""
+AT_ONCE = 0.4
+"""How often all that a row asks for is asked for at once."""
 
 
 def sides_and_colors(drawn: Scene, dice: Dice) -> list[Said]:
     """Asks on which side of another things are, and for a colour; nothing without clear sides."""
-    found = sides(drawn, dice)
+    found = drills.independent(drawn, dice)
     if not found:
         return []
     pair = mme.ask_color(drawn, 0, dice)
-    return dice.shuffled([*found, *([either(*pair, dice)] if pair is not None else [])])
-
-
-def sides(drawn: Scene, dice: Dice) -> list[Said]:
-    """Asks on which side of another things are, of pairs of which none tells another."""
-    return [_side(*pair, dice) for pair in drills.independent(drawn, dice)]
+    colors = [pair] if pair is not None else []
+    if dice.chance(AT_ONCE):
+        positions = [mme.position_pair(*triple) for triple in found]
+        return [drills.judged(dice.shuffled([*positions, *colors]), dice)]
+    singles = [_side(*triple, dice) for triple in found]
+    return dice.shuffled([*singles, *(either(*color, dice) for color in colors)])
 
 
 def _side(first: Thing, where: str, second: Thing, dice: Dice) -> Said:
-    if dice.chance(0.5):
+    """Asks in one of three ways, of which each is learnt more easily after the one before."""
+    way = dice.integer(0, 2)
+    if way == 0:
         asked = TEXTS["relation"].format(first.name, second.name)
         return asked + SHORT_ANSWER, PHRASES[where]
+    if way == 1:
+        sides = EITHER[where in ("left", "right")]
+        return f"Is the {first.name} {sides} the {second.name} in the image?{SHORT_ANSWER}", where
     return either(*mme.position_pair(first, where, second), dice)
 
 
 def told_sides(drawn: Scene, dice: Dice) -> list[Said]:
     """Asks about sides in one way: of all things at once, of single ones, or of pairs."""
-    way = dice.choice((_all_sides, _all_sides, _sides_of_picture, sides, sides))
+    way = dice.choice((_all_sides, _all_sides, _sides_of_picture, _sides, _sides))
     return way(drawn, dice)
 
 
 def _all_sides(drawn: Scene, dice: Dice) -> list[Said]:
-    said = dice.choice((drills.halves, drills.halves, drills.sides, drills.places))(drawn, dice)
+    said = dice.choice((drills.halves, drills.sides, drills.places))(drawn, dice)
     return [said] if said is not None else []
+
+
+def _sides(drawn: Scene, dice: Dice) -> list[Said]:
+    found = drills.independent(drawn, dice)
+    if found and dice.chance(AT_ONCE):
+        return [drills.judged([mme.position_pair(*triple) for triple in found], dice)]
+    return [_side(*triple, dice) for triple in found]
 
 
 def _sides_of_picture(drawn: Scene, dice: Dice) -> list[Said]:
@@ -73,16 +87,16 @@ def numbers(drawn: Scene, dice: Dice) -> list[Said]:
     counts = drawn.counts()
     if max(counts.values()) == 1:
         return []
+    if dice.chance(AT_ONCE / 2):
+        return [drills.counts(drawn, dice)]
     names: list[str] = []
     for number in range(1, MOST + 1):
         so_many = [name for name, count in counts.items() if count == number]
         names += dice.sample(so_many, ONES if number == 1 else OTHERS)
-    return dice.shuffled([_number(name, counts[name], dice) for name in names])
-
-
-def told_numbers(drawn: Scene, dice: Dice) -> list[Said]:
-    """Asks for numbers, of all classes at once or of some that do not tell each other's."""
-    return [drills.counts(drawn, dice)] if dice.chance(ALL_NUMBERS) else numbers(drawn, dice)
+    names = dice.shuffled(names)
+    if dice.chance(AT_ONCE / 2):
+        return [drills.judged([mme.count_pair(name, counts[name], dice) for name in names], dice)]
+    return [_number(name, counts[name], dice) for name in names]
 
 
 def _number(name: str, count: int, dice: Dice) -> Said:

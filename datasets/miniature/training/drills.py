@@ -1,13 +1,16 @@
 """Questions that ask the same of many things at once: many short answers for one picture.
 
 A yes or no is little to learn from; a list of counts, colours or sides is learnt from at every
-word. The classes stand in the answer again, so that each word of it follows from the one before.
+word. What is asked stands in the answer again, in the words of the questions for single things, and
+what is answered right behind it: from there it is soonest looked up.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 
+from collavo.datasets.miniature.benchmarks import mme
 from collavo.datasets.miniature.dice import Dice
 from collavo.datasets.miniature.questions import alone, related
 from collavo.datasets.miniature.scenes import Scene, Thing
@@ -31,8 +34,9 @@ def counts(drawn: Scene, dice: Dice) -> Said:
     found = drawn.counts()
     missing = [name for name in SHAPES if name not in found]
     names = dice.shuffled([*found, *dice.sample(missing, ABSENT)])
-    answer = each((name, str(found.get(name, 0))) for name in names)
-    return f"How many of each are there in the picture: {', '.join(names)}?", answer
+    answer = each((SHAPES[name].plural, str(found.get(name, 0))) for name in names)
+    plurals = ", ".join(SHAPES[name].plural for name in names)
+    return f"How many of each are there in the picture: {plurals}?", answer
 
 
 def colors(drawn: Scene, dice: Dice) -> Said | None:
@@ -44,6 +48,21 @@ def colors(drawn: Scene, dice: Dice) -> Said | None:
     listed = (" and ".join(sorted({t.color for t in drawn.of(name)})) for name in names)
     answer = each(zip(names, listed, strict=True))
     return f"What colors are these in the picture: {', '.join(names)}?", answer
+
+
+def judged(pairs: Sequence[mme.Pair], dice: Dice) -> Said:
+    """Asks of several of MME's questions at once, the right or the wrong ones, what is true."""
+    asked = [(right, "yes") if dice.chance(0.5) else (wrong, "no") for right, wrong in pairs]
+    said = [(_statement(question), answer) for question, answer in asked]
+    answers = ", ".join(f"{statement} {answer}" for statement, answer in said)
+    return f"What is true: {', '.join(statement for statement, _ in said)}?", answers.capitalize()
+
+
+def _statement(question: str) -> str:
+    """What a question asks for: "two dogs", "the dog on the left of the cat"."""
+    asked = re.fullmatch(r"(?:Is there|Are there|Is) (.+) in the image\?", question)
+    assert asked is not None, question
+    return asked[1]
 
 
 def sides(drawn: Scene, dice: Dice) -> Said | None:
