@@ -56,6 +56,16 @@ def plain() -> Mask2FormerForUniversalSegmentation:
     return model.eval()
 
 
+@pytest.fixture
+def one_thread():
+    """Sums in one order; where threads share a sum, float32 rounds it otherwise."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.usefixtures("one_thread")
 def test_segments_are_those_of_transformers(plain, images):
     processor = Mask2FormerImageProcessorPil.from_pretrained(BUILTIN)
     inputs = processor([np.asarray(i.permute(1, 2, 0)) for i in images], return_tensors="pt")
@@ -78,7 +88,7 @@ def test_segments_are_those_of_transformers(plain, images):
             s["label_id"] for s in theirs["segments_info"]
         ]
         assert [s.score for s in ours.segments] == pytest.approx(
-            [s["score"] for s in theirs["segments_info"]], abs=1e-5
+            [s["score"] for s in theirs["segments_info"]], abs=2e-6
         )
 
 
