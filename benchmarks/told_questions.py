@@ -40,12 +40,10 @@ Asked = tuple[str, str, str]
 def questions(drawn: Scene, dice: Dice) -> Iterator[Asked]:
     """Asks about a scene as it is told."""
     from collavo.datasets.miniature.benchmarks import mme
-    from collavo.datasets.miniature.questions import TEXTS
-    from collavo.datasets.miniature.shapes.catalog import SHAPES
     from collavo.datasets.miniature.training import drills
-    from collavo.datasets.miniature.training.checks import EITHER
+    from collavo.datasets.miniature.training.checks import how_many, which_side
     from collavo.datasets.miniature.training.told import sentence
-    from collavo.datasets.miniature.training.turns import SHORT_ANSWER, either
+    from collavo.datasets.miniature.training.turns import either
 
     listed = sentence(drawn, dice)
 
@@ -53,17 +51,13 @@ def questions(drawn: Scene, dice: Dice) -> Iterator[Asked]:
         return kind, f"{listed} {question}", answer
 
     for first, where, second in drills.independent(drawn, dice)[:PAIRS]:
-        across = where in ("left", "right")
-        sides = EITHER[across]
-        question = f"Is the {first.name} {sides} the {second.name} in the image?{SHORT_ANSWER}"
-        name = "left_or_right" if across else "above_or_under"
-        yield after_list(name, question, where)
+        name = "left_or_right" if where in ("left", "right") else "above_or_under"
+        yield after_list(name, *which_side(first, where, second))
         pair = mme.position_pair(first, where, second)
         yield after_list(f"{name}_yes_no", *either(*pair, dice))
     counts = drawn.counts()
     for name in dice.sample(list(counts), CLASSES):
-        question = TEXTS["count"].format(plural=SHAPES[name].plural) + SHORT_ANSWER
-        yield after_list("number", question, str(counts[name]))
+        yield after_list("number", *how_many(name, counts[name]))
         pair = mme.count_pair(name, counts[name], dice)
         yield after_list("number_yes_no", *either(*pair, dice))
 

@@ -35,6 +35,7 @@ _MINIATURE = {
     "told": ("llava", "told.json"),
     "told_lists": ("llava", "told_lists.json"),
     "told_sides": ("llava", "told_sides.json"),
+    "told_pairs": ("llava", "told_pairs.json"),
     "told_counted": ("llava", "told_counted.json"),
     "crayon": ("panoptic", "panoptic_train.json"),
 }

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from collavo.datasets.miniature.dice import Dice
 from collavo.datasets.miniature.questions import PHRASES
-from collavo.datasets.miniature.scenes import scene
+from collavo.datasets.miniature.scenes import Scene, scene
 from collavo.datasets.miniature.shapes.catalog import SHAPES
 from collavo.datasets.miniature.training import build
-from collavo.datasets.miniature.training.checks import sides_and_colors
+from collavo.datasets.miniature.training.checks import sides_and_colors, told_pairs
+from collavo.datasets.miniature.training.turns import Said
 from tests.datasets.training_rows import (
     apart,
     boxed,
@@ -112,6 +116,18 @@ def test_answers_about_told_sides_are_true(training_scenes: Path) -> None:
     assert min(checked[kind] for kind in kinds) > 3, checked
 
 
+def test_answers_about_told_pairs_are_true(training_scenes: Path) -> None:
+    checked = Counter[str]()
+    for row in read(training_scenes, "told_pairs.json"):
+        entries, asked = told(row)
+        middles = {name: (box[0] + box[2], box[1] + box[3]) for name, box in entries}
+        for question, said in asked:
+            assert side_is_true(question, said, middles), (row["id"], question)
+            checked[said] += 1
+    assert min(checked["Yes"], checked["No"]) > 40, checked
+    assert min(checked[where] for where in PHRASES) > 3, checked
+
+
 def test_what_is_looked_up_stands_in_the_list(training_scenes: Path) -> None:
     checked = Counter[str]()
     for row in read(training_scenes, "told_lists.json"):
@@ -133,7 +149,8 @@ def test_what_is_looked_up_stands_in_the_list(training_scenes: Path) -> None:
     assert len(checked) == 4 and min(checked.values()) > 10, checked
 
 
-def test_no_side_follows_from_others_of_the_row() -> None:
+@pytest.mark.parametrize("ask", [sides_and_colors, told_pairs])
+def test_no_side_follows_from_others_of_the_row(ask: Callable[[Scene, Dice], list[Said]]) -> None:
     side = re.compile(
         r"(?:Is|Where is) the (.+?) (?:on the .* of|above|above or under|under|seen from) the (.+?)"
         r"(?: in the image)?\?"
@@ -141,7 +158,7 @@ def test_no_side_follows_from_others_of_the_row() -> None:
     chains = 0
     for seed in range(build.FIRST_SEED, build.FIRST_SEED + 60):
         groups: dict[str, list[set[str]]] = {"across": [], "down": []}
-        asked = sides_and_colors(scene(seed), Dice(seed))
+        asked = ask(scene(seed), Dice(seed))
         for question, answer in [one for said in asked for one in apart(*said)]:
             if not (m := side.match(question.replace(",", ""))):
                 continue

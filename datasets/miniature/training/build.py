@@ -23,6 +23,7 @@ from collavo.datasets.miniature.scenes import TRAINING_SEEDS, Scene, scene
 from collavo.datasets.miniature.training.checks import (
     numbers,
     sides_and_colors,
+    told_pairs,
     told_sides,
 )
 from collavo.datasets.miniature.training.drills import TOLD_DRILLS, drills_about
@@ -93,8 +94,9 @@ def training_root(scenes: int, processes: int = 0) -> Path:
     `instructions.json`; `checks.json`, about sides and colours;
     `counted.json`, of scenes with several of a class, about numbers. Without image, their first
     question beginning with a list of what there is: `told.json`, of all kinds,
-    `told_lists.json`, for entries of the list, `told_sides.json`, about sides, and
-    `told_counted.json`, about numbers. It appears whole or not at all. The same number of
+    `told_lists.json`, for entries of the list, `told_sides.json`, about sides,
+    `told_counted.json`, about numbers, and `told_pairs.json`, about the sides of one pair after
+    another, most for a yes or a no. It appears whole or not at all. The same number of
     scenes gives the same files everywhere.
 
     Args:
@@ -218,6 +220,7 @@ def _more(drawn: Scene, name: str) -> dict[str, list[dict[str, object]]]:
             "told_lists": PARTS,
             "told_sides": PARTS,
             "told_counted": PARTS,
+            "told_pairs": PARTS,
         }.items()
     }
 
@@ -226,7 +229,7 @@ def _rows(drawn: Scene, image: str, kind: str, rows: int) -> list[dict[str, obje
     """Asks that often about a scene, with its picture or, without, after a list."""
     made = []
     for number in range(rows):
-        dice = Dice((drawn.seed * PARTS + number) * len(_ASKED) + list(_ASKED).index(kind))
+        dice = _dice(drawn.seed, number, kind)
         seen = part_of(drawn, dice) if kind in _IN_PARTS else drawn
         listed = "" if image else sentence(seen, dice)
         ask = _ASKED[kind]
@@ -235,6 +238,13 @@ def _rows(drawn: Scene, image: str, kind: str, rows: int) -> list[dict[str, obje
             asked = said if image else told(said, listed)
             made.append(conversation(asked, image, f"{drawn.seed}_{number}_{kind}"))
     return made
+
+
+def _dice(seed: int, number: int, kind: str) -> Dice:
+    """A row's own. Further kinds have those of scenes that are none, so that all else stays."""
+    further, place = divmod(list(_ASKED).index(kind), _FIRST_KINDS)
+    scenes = TRAINING_SEEDS.stop * further + seed
+    return Dice((scenes * PARTS + number) * _FIRST_KINDS + place)
 
 
 def _anything(drawn: Scene, dice: Dice) -> list[Said]:
@@ -248,10 +258,13 @@ _ASKED: dict[str, Callable[[Scene, Dice], list[Said]] | None] = {
     "told_lists": None,
     "told_sides": told_sides,
     "told_counted": numbers,
+    "told_pairs": told_pairs,
 }
 """What asks the questions of a file's rows; None for what needs the list's words."""
 
-_IN_PARTS = ("told_lists", "told_sides", "told_counted")
+_FIRST_KINDS = 6
+
+_IN_PARTS = ("told_lists", "told_sides", "told_counted", "told_pairs")
 """Rows that tell a part of their scene."""
 
 

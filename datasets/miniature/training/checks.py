@@ -32,6 +32,10 @@ EITHER = ("above or under", "on the left or on the right of")
 AT_ONCE = 0.4
 """How often all that a row asks for is asked for at once."""
 
+YES_OR_NO, UPRIGHT = 0.75, 0.4
+"""Of a told row's pairs: how many are asked about for a yes or a no, and how many of those above
+or under each other are kept, which a small model learns long before left and right."""
+
 
 def sides_and_colors(drawn: Scene, dice: Dice) -> list[Said]:
     """Asks on which side of another things are, and for a colour; nothing without clear sides."""
@@ -54,9 +58,14 @@ def _side(first: Thing, where: str, second: Thing, dice: Dice) -> Said:
         asked = TEXTS["relation"].format(first.name, second.name)
         return asked + SHORT_ANSWER, PHRASES[where]
     if way == 1:
-        sides = EITHER[where in ("left", "right")]
-        return f"Is the {first.name} {sides} the {second.name} in the image?{SHORT_ANSWER}", where
+        return which_side(first, where, second)
     return either(*mme.position_pair(first, where, second), dice)
+
+
+def which_side(first: Thing, where: str, second: Thing) -> Said:
+    """Asks on which of two opposite sides of another a thing is."""
+    sides = EITHER[where in ("left", "right")]
+    return f"Is the {first.name} {sides} the {second.name} in the image?{SHORT_ANSWER}", where
 
 
 def told_sides(drawn: Scene, dice: Dice) -> list[Said]:
@@ -75,6 +84,19 @@ def _sides(drawn: Scene, dice: Dice) -> list[Said]:
     if found and dice.chance(AT_ONCE):
         return [drills.judged([mme.position_pair(*triple) for triple in found], dice)]
     return [_side(*triple, dice) for triple in found]
+
+
+def told_pairs(drawn: Scene, dice: Dice) -> list[Said]:
+    """Asks of one pair after another on which side the one is, mostly for a yes or a no."""
+    found = [
+        triple
+        for triple in drills.independent(drawn, dice)
+        if triple[1] in ("left", "right") or dice.chance(UPRIGHT)
+    ]
+    return [
+        either(*mme.position_pair(*triple), dice) if dice.chance(YES_OR_NO) else which_side(*triple)
+        for triple in found[: drills.PAIRS]
+    ]
 
 
 def _sides_of_picture(drawn: Scene, dice: Dice) -> list[Said]:
@@ -101,5 +123,10 @@ def numbers(drawn: Scene, dice: Dice) -> list[Said]:
 
 def _number(name: str, count: int, dice: Dice) -> Said:
     if dice.chance(0.5):
-        return TEXTS["count"].format(plural=SHAPES[name].plural) + SHORT_ANSWER, str(count)
+        return how_many(name, count)
     return either(*mme.count_pair(name, count, dice), dice)
+
+
+def how_many(name: str, count: int) -> Said:
+    """Asks for the number of a class."""
+    return TEXTS["count"].format(plural=SHAPES[name].plural) + SHORT_ANSWER, str(count)
