@@ -74,7 +74,7 @@ def test_any_number_of_processes_writes_the_same(
     for name, processes in (("one", 1), ("two", 2)):
         build.write(tmp_path / name, 4, processes)
     files = [p.relative_to(tmp_path / "one") for p in sorted((tmp_path / "one").rglob("*.*"))]
-    assert len(files) == 4 + 4 + 8
+    assert len(files) == 4 + 4 + 9
     for file in files:
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
 
