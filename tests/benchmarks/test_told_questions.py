@@ -1,4 +1,4 @@
-"""What is read off told scenes is measured question by question; the backbone reads numbers."""
+"""What is read off told scenes is measured question by question; the backbone reads them."""
 
 from __future__ import annotations
 

@@ -24,6 +24,7 @@ from tests.datasets.training_rows import (
     entries_of,
     is_on_side,
     judged,
+    middles_of,
     pairs,
     read,
     side_is_true,
@@ -93,7 +94,7 @@ def test_answers_about_told_sides_are_true(training_scenes: Path) -> None:
     checked = Counter[str]()
     for row in read(training_scenes, "told_sides.json"):
         entries, asked = told(row)
-        middles = {name: (box[0] + box[2], box[1] + box[3]) for name, box in entries}
+        middles = middles_of(entries)
         for question, said in asked:
             kind = " ".join(question.split()[:4])
             checked[kind] += 1
@@ -120,7 +121,7 @@ def test_answers_about_told_pairs_are_true(training_scenes: Path) -> None:
     checked = Counter[str]()
     for row in read(training_scenes, "told_pairs.json"):
         entries, asked = told(row)
-        middles = {name: (box[0] + box[2], box[1] + box[3]) for name, box in entries}
+        middles = middles_of(entries)
         for question, said in asked:
             assert side_is_true(question, said, middles), (row["id"], question)
             checked[said] += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +125,11 @@ def entries_of(listed: str) -> list[tuple[str, Box]]:
     """Classes and boxes of a list of objects."""
     found = re.findall(r"\(#\d+ ([^)]+)\) \[([\d., ]+)\]", listed)
     return [(name, boxed(box)) for name, box in found]
+
+
+def middles_of(entries: Sequence[tuple[str, Box]]) -> dict[str, tuple[float, float]]:
+    """Twice the middle of each class's box, for comparing."""
+    return {name: (box[0] + box[2], box[1] + box[3]) for name, box in entries}
 
 
 def words_of(said: str) -> list[tuple[str, str]]:

@@ -241,7 +241,7 @@ def _rows(drawn: Scene, image: str, kind: str, rows: int) -> list[dict[str, obje
 
 
 def _dice(seed: int, number: int, kind: str) -> Dice:
-    """A row's own. Further kinds have those of scenes that are none, so that all else stays."""
+    """A row's own; kinds after the first have those that no training scene uses."""
     further, place = divmod(list(_ASKED).index(kind), _FIRST_KINDS)
     scenes = TRAINING_SEEDS.stop * further + seed
     return Dice((scenes * PARTS + number) * _FIRST_KINDS + place)
@@ -263,6 +263,7 @@ _ASKED: dict[str, Callable[[Scene, Dice], list[Said]] | None] = {
 """What asks the questions of a file's rows; None for what needs the list's words."""
 
 _FIRST_KINDS = 6
+"""Kinds whose dice are numbered together; a row's dice must not change when a kind is added."""
 
 _IN_PARTS = ("told_lists", "told_sides", "told_counted", "told_pairs")
 """Rows that tell a part of their scene."""

@@ -32,9 +32,12 @@ EITHER = ("above or under", "on the left or on the right of")
 AT_ONCE = 0.4
 """How often all that a row asks for is asked for at once."""
 
-YES_OR_NO, UPRIGHT = 0.75, 0.4
-"""Of a told row's pairs: how many are asked about for a yes or a no, and how many of those above
-or under each other are kept, which a small model learns long before left and right."""
+JUDGED = 0.75
+"""How many of a told row's pairs are asked about for a yes or a no."""
+
+UPRIGHT = 0.4
+"""How many of the pairs above or under each other such a row keeps: a small model learns them long
+before left and right."""
 
 
 def sides_and_colors(drawn: Scene, dice: Dice) -> list[Said]:
@@ -94,7 +97,7 @@ def told_pairs(drawn: Scene, dice: Dice) -> list[Said]:
         if triple[1] in ("left", "right") or dice.chance(UPRIGHT)
     ]
     return [
-        either(*mme.position_pair(*triple), dice) if dice.chance(YES_OR_NO) else which_side(*triple)
+        either(*mme.position_pair(*triple), dice) if dice.chance(JUDGED) else which_side(*triple)
         for triple in found[: drills.PAIRS]
     ]
 
