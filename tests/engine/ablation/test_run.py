@@ -122,9 +122,10 @@ def test_report_runs_nothing(ablation):
 def test_interrupted_it_asks_the_commands_to_stop_and_goes_on_later(ablation, repository):
     script = ablation.folder / "start.py"
     lines = [
-        "import sys",
+        "import signal, sys",
         "from collavo.engine.ablation import runner",
         "from collavo.cli.main import main",
+        "signal.signal(signal.SIGINT, signal.default_int_handler)",  # a job of a shell ignores it
         f"runner.COMMAND = {list(_fake())!r}",
         "raise SystemExit(main(sys.argv[1:]))",
     ]
