@@ -46,6 +46,19 @@ def test_answers_about_classes_and_numbers_are_true(training_scenes: Path) -> No
     assert checked["ArethereYes"] > 5 and checked["ArethereNo"] > 5
 
 
+def test_classes_asked_for_at_once_are_said_again_in_order(training_scenes: Path) -> None:
+    checked = Counter[str]()
+    for name in ("instructions.json", "told.json"):
+        for row in read(training_scenes, name):
+            for question, said in pairs(row):
+                if m := re.search(r"(Which of these are|How many of each).*?: (.+)\?$", question):
+                    names = m[2].split(", ")
+                    assert [word for word, _ in words_of(said)] == names, (row["id"], question)
+                    assert set(names) <= set(SHAPES)
+                    checked[m[1]] += 1
+    assert min(checked["Which of these are"], checked["How many of each"]) > 20, checked
+
+
 def test_checks_of_colours_and_positions_are_true(training_scenes: Path) -> None:
     document = json.loads((training_scenes / "panoptic_train.json").read_text())
     names = {c["id"]: c["name"] for c in document["categories"]}

@@ -22,6 +22,12 @@ Said = tuple[str, str]
 ABSENT = 6
 """How many classes that are not there are asked for among those that are."""
 
+PRESENT = 4
+"""How many classes that are there are asked for, at the most, where none is counted."""
+
+COUNTING = 0.6
+"""How often classes are counted, not only told to be there or not."""
+
 PAIRS = 5
 """How many pairs of things are asked about at the most."""
 
@@ -29,14 +35,35 @@ CLEARLY = 0.08
 """How far from the middle, in widths of the picture, a thing is in one half of it."""
 
 
+def classes(drawn: Scene, dice: Dice) -> Said:
+    """Asks of several classes, some of which are not there, for their numbers or whether they are.
+
+    They are named in the singular, as a list of objects names them: looking up the same word is
+    learnt first, and what sees is what looks up a class's word among the patches.
+    """
+    ask = counts if dice.chance(COUNTING) else presence
+    return ask(drawn, dice)
+
+
 def counts(drawn: Scene, dice: Dice) -> Said:
     """Asks for the number of each of several classes, some of which are not there."""
     found = drawn.counts()
-    missing = [name for name in SHAPES if name not in found]
-    names = dice.shuffled([*found, *dice.sample(missing, ABSENT)])
-    answer = each((SHAPES[name].plural, str(found.get(name, 0))) for name in names)
-    plurals = ", ".join(SHAPES[name].plural for name in names)
-    return f"How many of each are there in the picture: {plurals}?", answer
+    names = dice.shuffled([*found, *_missing(drawn, ABSENT, dice)])
+    answer = each((name, str(found.get(name, 0))) for name in names)
+    return f"How many of each are there in the picture: {', '.join(names)}?", answer
+
+
+def presence(drawn: Scene, dice: Dice) -> Said:
+    """Asks which of several classes are there, about as many as are not."""
+    found = dice.sample(list(drawn.counts()), PRESENT)
+    names = dice.shuffled([*found, *_missing(drawn, PRESENT, dice)])
+    answer = each((name, "yes" if name in found else "no") for name in names)
+    return f"Which of these are in the picture: {', '.join(names)}?", answer
+
+
+def _missing(drawn: Scene, most: int, dice: Dice) -> list[str]:
+    found = drawn.counts()
+    return dice.sample([name for name in SHAPES if name not in found], most)
 
 
 def colors(drawn: Scene, dice: Dice) -> Said | None:
@@ -127,7 +154,7 @@ def _ninth(thing: Thing, drawn: Scene) -> str:
 
 
 DRILLS: tuple[tuple[Callable[[Scene, Dice], Said | None], float], ...] = (
-    (counts, 0.7),
+    (classes, 0.9),
     (colors, 0.7),
     (sides, 0.7),
     (halves, 0.5),
