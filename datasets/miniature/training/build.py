@@ -23,6 +23,7 @@ from collavo.datasets.miniature.scenes import TRAINING_SEEDS, Scene, scene
 from collavo.datasets.miniature.training.checks import (
     numbers,
     sides_and_colors,
+    told_numbers,
     told_pairs,
     told_sides,
 )
@@ -257,7 +258,7 @@ _ASKED: dict[str, Callable[[Scene, Dice], list[Said]] | None] = {
     "counted": numbers,
     "told_lists": None,
     "told_sides": told_sides,
-    "told_counted": numbers,
+    "told_counted": told_numbers,
     "told_pairs": told_pairs,
 }
 """What asks the questions of a file's rows; None for what needs the list's words."""

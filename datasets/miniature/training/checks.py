@@ -124,6 +124,16 @@ def numbers(drawn: Scene, dice: Dice) -> list[Said]:
     return [_number(name, counts[name], dice) for name in names]
 
 
+def told_numbers(drawn: Scene, dice: Dice) -> list[Said]:
+    """Asks for numbers in a list, often for all at once, in the plural as single questions do.
+
+    The list has the singular. Without such rows, what counted a `dog` did not count `dogs`.
+    """
+    if dice.chance(AT_ONCE):
+        return [drills.counts(drawn, dice, plural=True)]
+    return numbers(drawn, dice)
+
+
 def _number(name: str, count: int, dice: Dice) -> Said:
     if dice.chance(0.5):
         return how_many(name, count)

@@ -45,12 +45,14 @@ def classes(drawn: Scene, dice: Dice) -> Said:
     return ask(drawn, dice)
 
 
-def counts(drawn: Scene, dice: Dice) -> Said:
+def counts(drawn: Scene, dice: Dice, plural: bool = False) -> Said:
     """Asks for the number of each of several classes, some of which are not there."""
     found = drawn.counts()
     names = dice.shuffled([*found, *_missing(drawn, ABSENT, dice)])
-    answer = each((name, str(found.get(name, 0))) for name in names)
-    return f"How many of each are there in the picture: {', '.join(names)}?", answer
+    words = [SHAPES[name].plural if plural else name for name in names]
+    numbers = (str(found.get(name, 0)) for name in names)
+    answer = each(zip(words, numbers, strict=True))
+    return f"How many of each are there in the picture: {', '.join(words)}?", answer
 
 
 def presence(drawn: Scene, dice: Dice) -> Said:
