@@ -108,7 +108,10 @@ def _sides_of_picture(drawn: Scene, dice: Dice) -> list[Said]:
 
 
 def numbers(drawn: Scene, dice: Dice) -> list[Said]:
-    """Asks how many there are of some classes, of each number; nothing where all is one."""
+    """Asks how many there are of some classes, of each number up to the most that is asked for.
+
+    Nothing where all is one.
+    """
     counts = drawn.counts()
     if max(counts.values()) == 1:
         return []
@@ -118,6 +121,8 @@ def numbers(drawn: Scene, dice: Dice) -> list[Said]:
     for number in range(1, MOST + 1):
         so_many = [name for name, count in counts.items() if count == number]
         names += dice.sample(so_many, ONES if number == 1 else OTHERS)
+    if not names:
+        return []
     names = dice.shuffled(names)
     if dice.chance(AT_ONCE / 2):
         return [drills.judged([mme.count_pair(name, counts[name], dice) for name in names], dice)]
