@@ -6,6 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,11 @@ from collavo.datasets.miniature.questions import PHRASES
 from collavo.datasets.miniature.scenes import Scene, scene
 from collavo.datasets.miniature.shapes.catalog import SHAPES
 from collavo.datasets.miniature.training import build
-from collavo.datasets.miniature.training.checks import sides_and_colors, told_pairs
+from collavo.datasets.miniature.training.checks import (
+    numbers,
+    sides_and_colors,
+    told_pairs,
+)
 from collavo.datasets.miniature.training.turns import Said
 from tests.datasets.training_rows import (
     apart,
@@ -199,6 +204,15 @@ def test_a_class_is_counted_once_a_row(training_scenes: Path) -> None:
         texts = [text for text, _ in singles(row)]
         asked = [m[1] for text in texts if (m := number.fullmatch(text))]
         assert len({plural.get(name, name) for name in asked}) == len(texts), row
+
+
+def test_more_of_a_class_than_is_asked_for_gives_no_question() -> None:
+    six_cups = scene(500_000_777)
+    cups = replace(six_cups, things=tuple(six_cups.of("cup")))
+    assert cups.counts() == {"cup": 6}
+    for seed in range(40):
+        asked = numbers(cups, Dice(seed))
+        assert all(question.startswith("How many of each") and said for question, said in asked)
 
 
 def test_answers_are_true_of_what_is_told(training_scenes: Path) -> None:
