@@ -48,11 +48,10 @@ def apart(question: str, said: str) -> list[tuple[str, str]]:
         assert question == f"What is true: {listed}?"
         return [(asked_whether(statement), answer.capitalize()) for statement, answer in found]
     if question.startswith("How many of each"):
-        plurals = [SHAPES[name].plural if name in SHAPES else name for name, _ in words_of(said)]
-        numbers = [number for _, number in words_of(said)]
+        plural = {name: shape.plural for name, shape in SHAPES.items()}
         return [
-            (f"How many {name} are there in the picture?", n)
-            for name, n in zip(plurals, numbers, strict=True)
+            (f"How many {plural.get(name, name)} are there in the picture?", number)
+            for name, number in words_of(said)
         ]
     if question.startswith("Which of these are"):
         return [(f"Is there a {name} in the image?", w.capitalize()) for name, w in words_of(said)]
