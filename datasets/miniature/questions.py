@@ -139,16 +139,12 @@ _Found = tuple[tuple[str, ...], str, tuple[str, ...]]
 """What a question is about, its answer, and wrong answers."""
 
 
-def _missing(drawn: Scene, dice: Dice) -> list[str]:
-    return dice.shuffled([name for name in SHAPES if name not in drawn.counts()])
-
-
 def _exists(drawn: Scene, dice: Dice) -> _Found:
     return (dice.choice(list(drawn.counts())),), "yes", ("no",)
 
 
 def _absent(drawn: Scene, dice: Dice) -> _Found:
-    return (_missing(drawn, dice)[0],), "no", ("yes",)
+    return (dice.shuffled(drawn.absent())[0],), "no", ("yes",)
 
 
 def _numbers(right: int, dice: Dice) -> tuple[str, ...]:
@@ -203,7 +199,7 @@ def _relation(drawn: Scene, dice: Dice) -> _Found | None:
 
 
 def _object(drawn: Scene, dice: Dice) -> _Found:
-    return (), dice.choice(list(drawn.counts())), tuple(_missing(drawn, dice))
+    return (), dice.choice(list(drawn.counts())), tuple(dice.shuffled(drawn.absent()))
 
 
 def _most(drawn: Scene, dice: Dice) -> _Found | None:
@@ -211,7 +207,7 @@ def _most(drawn: Scene, dice: Dice) -> _Found | None:
     most = max(counts, key=lambda name: counts[name])
     if sum(count == counts[most] for count in counts.values()) > 1:
         return None
-    others = [*(name for name in counts if name != most), *_missing(drawn, dice)][:4]
+    others = [*(name for name in counts if name != most), *dice.shuffled(drawn.absent())][:4]
     return (), SHAPES[most].plural, tuple(SHAPES[name].plural for name in others)
 
 

@@ -14,6 +14,7 @@ from collavo.datasets.miniature.layout import Placed, arrange
 from collavo.datasets.miniature.palette import jittered
 from collavo.datasets.miniature.places import PLACES
 from collavo.datasets.miniature.raster import Pen, Sprite
+from collavo.datasets.miniature.shapes.catalog import SHAPES
 from collavo.datasets.registration.coco_panoptic import COCO_PANOPTIC
 
 TRAINING_SEEDS = range(0, 900_000_000)
@@ -100,6 +101,11 @@ class Scene:
     def counts(self) -> dict[str, int]:
         """How many objects each class of things has, in the order of the COCO classes."""
         return dict(Counter(thing.name for thing in self.things))
+
+    def absent(self) -> list[str]:
+        """The classes of things that are not there, in the order of the shapes."""
+        found = self.counts()
+        return [name for name in SHAPES if name not in found]
 
     def of(self, name: str) -> list[Thing]:
         """The objects of one class, from left to right."""

@@ -14,7 +14,6 @@ from collavo.datasets.miniature.files import write_json
 from collavo.datasets.miniature.gallery import Gallery
 from collavo.datasets.miniature.questions import TEXTS, Asked, article_of, ask, related, worded
 from collavo.datasets.miniature.scenes import Scene
-from collavo.datasets.miniature.shapes.catalog import SHAPES
 
 IMAGES = 5
 
@@ -53,7 +52,7 @@ def write(root: Path) -> list[tuple[str, Scene]]:
 def questions_about(drawn: Scene, dice: Dice) -> list[Asked]:
     """Returns eight questions that every scene has, and those that its objects give besides."""
     present = dice.sample(list(drawn.counts()), 2)
-    gone, other = dice.sample([name for name in SHAPES if name not in drawn.counts()], 2)
+    gone, other = dice.sample(drawn.absent(), 2)
     found = [_exists(name, name in present) for name in (*present, gone, other)]
     found += [
         _logical("both", present, True),

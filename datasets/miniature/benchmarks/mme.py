@@ -79,7 +79,7 @@ def _save(base: Path, task: str, name: str, ending: str, image: Image.Image, pai
 def ask_existence(drawn: Scene, turn: int, dice: Dice) -> Pair | None:
     """Asks for a class that is there, and for one that is not."""
     present = dice.choice(list(drawn.counts()))
-    absent = dice.choice([name for name in SHAPES if name not in drawn.counts()])
+    absent = dice.choice(drawn.absent())
     return f"Is there a {present} in this image?", f"Is there a {absent} in this image?"
 
 

@@ -48,7 +48,7 @@ def classes(drawn: Scene, dice: Dice) -> Said:
 def counts(drawn: Scene, dice: Dice, plural: bool = False) -> Said:
     """Asks for the number of each of several classes, some of which are not there."""
     found = drawn.counts()
-    names = dice.shuffled([*found, *_missing(drawn, ABSENT, dice)])
+    names = dice.shuffled([*found, *dice.sample(drawn.absent(), ABSENT)])
     words = [SHAPES[name].plural if plural else name for name in names]
     numbers = (str(found.get(name, 0)) for name in names)
     answer = each(zip(words, numbers, strict=True))
@@ -58,14 +58,9 @@ def counts(drawn: Scene, dice: Dice, plural: bool = False) -> Said:
 def presence(drawn: Scene, dice: Dice) -> Said:
     """Asks which of several classes are there, about as many as are not."""
     found = dice.sample(list(drawn.counts()), PRESENT)
-    names = dice.shuffled([*found, *_missing(drawn, PRESENT, dice)])
+    names = dice.shuffled([*found, *dice.sample(drawn.absent(), PRESENT)])
     answer = each((name, "yes" if name in found else "no") for name in names)
     return f"Which of these are in the picture: {', '.join(names)}?", answer
-
-
-def _missing(drawn: Scene, most: int, dice: Dice) -> list[str]:
-    found = drawn.counts()
-    return dice.sample([name for name in SHAPES if name not in found], most)
 
 
 def colors(drawn: Scene, dice: Dice) -> Said | None:

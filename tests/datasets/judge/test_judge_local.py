@@ -22,7 +22,7 @@ TEMPLATE = (
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random model of 96 positions whose words are single characters."""
+    """A random model of 96 positions whose words are single characters, and that always replies."""
     import torch
     from tokenizers import Regex, Tokenizer, models, pre_tokenizers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -41,7 +41,10 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         vocab_size=len(words), hidden_size=16, intermediate_size=16, num_hidden_layers=1,
         num_attention_heads=2, max_position_embeddings=96, bos_token_id=None, eos_token_id=1,
     )  # fmt: skip
-    LlamaForCausalLM(config).save_pretrained(folder)
+    model = LlamaForCausalLM(config)
+    # A call's seed hangs on the model's folder too, and none may sample an empty reply.
+    model.generation_config.begin_suppress_tokens = [words[w] for w in ("<unk>", "<eos>", " ")]
+    model.save_pretrained(folder)
     return folder
 
 
