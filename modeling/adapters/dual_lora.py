@@ -17,19 +17,15 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
+from peft import LoraConfig, inject_adapter_in_model
+from peft.tuners.lora.layer import Linear as PeftLinear
 from torch import Tensor, nn
 
 from collavo.errors import ConfigError
 from collavo.modeling.adapters.low_rank import add_low_rank
 from collavo.modeling.adapters.plora import PLoRALinear, is_parted
-from collavo.modeling.adapters.quantize import quiet_bitsandbytes
 from collavo.modeling.adapters.switch import AdapterSwitch, SwitchedLinear, Turn, switch_of
 from collavo.modeling.adapters.targets import decoder_layers
-
-quiet_bitsandbytes()  # peft imports it
-
-from peft import LoraConfig, inject_adapter_in_model  # noqa: E402
-from peft.tuners.lora.layer import Linear as PeftLinear  # noqa: E402
 
 if TYPE_CHECKING:
     from jaxtyping import Float

@@ -7,7 +7,6 @@ as not to be quantised, so that its 4 bits reach PLoRA alone; here they reach th
 
 from __future__ import annotations
 
-import logging
 import warnings
 from types import ModuleType
 from typing import Any
@@ -20,12 +19,6 @@ from collavo.modeling.adapters.placement import Place, PlainPlace, place_tensor
 
 INT8_THRESHOLD = 6.0
 """Activations beyond it keep 16 bits. Source: LLM.int8(), section 3.2, and CoLLaVO's loader."""
-
-_CHATTER = {
-    "bitsandbytes.backends.cpu.ops": "kernels-community",
-    "bitsandbytes.autograd._functions": "inputs will be cast from",
-}
-"""Loggers of bitsandbytes with what they say that calls for nothing to be done."""
 
 
 def make_place(bits: int, dtype: torch.dtype, device: torch.device | str) -> Place:
@@ -142,7 +135,7 @@ def dequantised(linear: nn.Module) -> Tensor:
 
 
 def require_bitsandbytes(bits: int) -> ModuleType:
-    """Imports bitsandbytes, without its remarks on optional packages.
+    """Imports bitsandbytes.
 
     Args:
         bits: `LLM.BITS`, for the message.
@@ -150,7 +143,6 @@ def require_bitsandbytes(bits: int) -> ModuleType:
     Raises:
         ConfigError: It is not installed or does not load on this machine.
     """
-    quiet_bitsandbytes()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
@@ -161,25 +153,6 @@ def require_bitsandbytes(bits: int) -> ModuleType:
             "run `bash install` again, or set LLM.BITS to 16"
         ) from error
     return bitsandbytes
-
-
-def quiet_bitsandbytes() -> None:
-    """Drops bitsandbytes' remarks on optional packages; before it is imported, by whomever."""
-    for logger, remark in _CHATTER.items():
-        silence = logging.getLogger(logger)
-        if not any(isinstance(f, _Without) for f in silence.filters):
-            silence.addFilter(_Without(remark))
-
-
-class _Without(logging.Filter):
-    """Drops the records that hold `remark`."""
-
-    def __init__(self, remark: str) -> None:
-        super().__init__()
-        self.remark = remark
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        return self.remark not in record.getMessage()
 
 
 def _finish(

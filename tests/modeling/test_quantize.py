@@ -117,6 +117,7 @@ def test_without_bitsandbytes_it_says_what_to_do(
 def test_bitsandbytes_says_nothing() -> None:
     code = (
         "import logging, torch; logging.basicConfig(level=logging.WARNING)\n"
+        "import collavo.modeling.adapters.peft_format\n"  # imports peft, which imports bitsandbytes
         f"from {quantize.__name__} import make_place\n"
         "l = torch.nn.Linear(64, 32, bias=False)\n"
         "for bits in (4, 8):\n"
