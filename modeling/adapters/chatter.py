@@ -12,11 +12,9 @@ _CHATTER = {
 
 
 def quiet_bitsandbytes() -> None:
-    """Drops these remarks; to be called before bitsandbytes is imported, by whomever."""
+    """Drops these remarks; to be called once, before bitsandbytes is imported, by whomever."""
     for logger, remark in _CHATTER.items():
-        silence = logging.getLogger(logger)
-        if not any(isinstance(f, _Without) for f in silence.filters):
-            silence.addFilter(_Without(remark))
+        logging.getLogger(logger).addFilter(_Without(remark))
 
 
 class _Without(logging.Filter):

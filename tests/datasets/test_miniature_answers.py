@@ -16,11 +16,7 @@ from collavo.datasets.miniature.questions import PHRASES
 from collavo.datasets.miniature.scenes import Scene, scene
 from collavo.datasets.miniature.shapes.catalog import SHAPES
 from collavo.datasets.miniature.training import build
-from collavo.datasets.miniature.training.checks import (
-    numbers,
-    sides_and_colors,
-    told_pairs,
-)
+from collavo.datasets.miniature.training.checks import numbers, sides_and_colors, told_pairs
 from collavo.datasets.miniature.training.turns import Said
 from tests.datasets.training_rows import (
     apart,
