@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from collavo.errors import EXIT_OK, ConfigError, DataError, UserError
 if TYPE_CHECKING:
     from collavo.datasets.evaluation.base import Evaluation, Evaluator, Table
     from collavo.datasets.evaluation.matching import Matching
+    from collavo.datasets.evaluation.predictions import Answers
     from collavo.records import Sample
     from collavo.results.report import Report
 
@@ -31,6 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--predictions", required=True, metavar="FILE", type=Path,
         help="JSON lines with question_id and answer (or LLaVA's text), our predictions.jsonl, "
         "lmms-eval's log, VLMEvalKit's xlsx; for MME also the folder of official result files",
+    )  # fmt: skip
+    parser.add_argument(
+        "--answer-field", metavar="NAME", default="",
+        help="the field of the file that holds the model's answers, where several could "
+        "(also a path: choices.0.message.content)",
     )  # fmt: skip
     parser.add_argument("--output", metavar="FILE", type=Path, help="also write the JSON here")
     parser.add_argument(
@@ -131,35 +137,50 @@ def _evaluate(
 class _Given:
     """The samples to score and their answers, and what did not fit."""
 
-    def __init__(self, samples: Sequence[Sample], matching: Matching, root: str, mini: bool):
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        matching: Matching,
+        root: str,
+        mini: bool = False,
+        read: Answers | None = None,
+    ) -> None:
+        from collavo.datasets.evaluation.echoes import repeat_questions, repeat_references
+
         self.expected = len(samples)
         self.samples = [s for s in samples if s.sample_id in matching.answers]
         self.answers = matching.answers
         self.matching = matching
         self.root = root
         self.miniature = mini
+        self.field = read.field if read else ""
+        self.unused = read.unused if read else ()
+        self.repeats_questions = repeat_questions(self.samples, self.answers)
+        self.repeats_references = repeat_references(self.samples, self.answers)
 
 
 def _given(args: argparse.Namespace, evaluator: str) -> _Given:
     from collavo.datasets.evaluation import mme_results
     from collavo.datasets.evaluation.matching import Matching, match
-    from collavo.datasets.evaluation.predictions import read_predictions
+    from collavo.datasets.evaluation.predictions import read_answers
     from collavo.datasets.registration.catalog import samples_of
+    from collavo.datasets.registration.readers.opened import recording
     from collavo.datasets.registration.roots import named_root, root
 
     if evaluator == "mme" and mme_results.result_files(args.predictions):
         samples, answers = mme_results.read_results(args.predictions)
         logger.info("the official result files hold their own labels: no dataset root is read")
-        return _Given(samples, Matching(answers), "the official result files", False)
-    predictions = read_predictions(args.predictions)
+        return _Given(samples, Matching(answers), "the official result files")
     try:
-        samples = samples_of(args.dataset)
+        with recording() as opened:
+            samples = samples_of(args.dataset)
     except ConfigError as error:
         raise ConfigError(
             f"score needs the dataset: {error}; --miniature scores against the built-in miniature"
         ) from error
     place = root() if args.miniature else named_root()
-    matching = match(samples, predictions)
+    read = read_answers(args.predictions, samples, args.answer_field)
+    matching = match(samples, read.predictions)
     if not matching.complete:
         report = _report(matching)
         if not args.partial:
@@ -171,7 +192,36 @@ def _given(args: argparse.Namespace, evaluator: str) -> _Given:
     if not matching.answers:
         raise DataError(f"{args.predictions} answers no question of {args.dataset}")
     where = f"{place.path} (from {place.source})" if place else "none"
-    return _Given(samples, matching, where, place is not None and place.miniature)
+    given = _Given(samples, matching, where, place is not None and place.miniature, read)
+    _refuse_echoes(args, given, opened)
+    return given
+
+
+def _refuse_echoes(args: argparse.Namespace, given: _Given, opened: Iterable[Path]) -> None:
+    """Refuses answers that are the dataset's own questions or references, and says what may be so.
+
+    Raises:
+        DataError: The answers are the questions; or the references, in the dataset's own file.
+    """
+    field = f"field {given.field!r} of {args.predictions}"
+    if given.repeats_questions and not args.answer_field:
+        raise DataError(
+            f"{field} holds the questions of {args.dataset}, not answers to them; "
+            "say by --answer-field NAME which field holds the answers"
+        )
+    if not given.repeats_references:
+        return
+    own = any(file.exists() and file.samefile(args.predictions) for file in opened)
+    if own and not args.answer_field:
+        raise DataError(
+            f"{args.predictions} is the dataset's own file, and its field {given.field!r} the "
+            "reference; give a file of answers, or say by --answer-field NAME which field holds "
+            "them"
+        )
+    logger.warning(
+        "every answer in %s is its reference to the letter; if the field holds the references, "
+        "say by --answer-field NAME which one holds the model's answers", field,
+    )  # fmt: skip
 
 
 def _report(matching: Matching) -> str:
@@ -208,6 +258,10 @@ def _report_of(
     from collavo.results.report import Counts, Flags, Report
 
     found = given.matching
+    if given.unused:
+        shown = ", ".join(repr(name) for name in given.unused)
+        note = f"answers read from {given.field!r}; fields of their file not used: {shown}"
+        evaluation = replace(evaluation, notes=[*evaluation.notes, note])
     tables = list(evaluation.tables)
     parsers = evaluation.scores.get("parsers", {})
     if parsers:
@@ -215,13 +269,20 @@ def _report_of(
     return Report(
         dataset=args.dataset,
         counts=Counts(given.expected, len(given.answers), given.expected - len(given.answers)),
-        flags=Flags(miniature=given.miniature, subset=bool(found.missing)),
+        flags=Flags(
+            miniature=given.miniature,
+            subset=bool(found.missing),
+            repeats_references=given.repeats_references,
+            repeats_questions=given.repeats_questions,
+        ),
         evaluation=evaluation,
         tables=tables,
         published=list(metadata.get("published", ())),
         parser=parser,
         about={
             "predictions": str(args.predictions),
+            "answer_field": given.field,
+            "unused_fields": list(given.unused),
             "root": given.root,
             "unknown": len(found.unknown),
             "missing": len(found.missing),

@@ -28,12 +28,17 @@ class Flags:
         untrained: The model's (or segmenter's) weights are random.
         subset: Only part of the dataset was asked.
         failures: Some samples failed and were left out.
+        repeats_references: Every answer is its reference to the letter, as a file is where the
+            references were read for the answers.
+        repeats_questions: Every answer is its question.
     """
 
     miniature: bool = False
     untrained: bool = False
     subset: bool = False
     failures: bool = False
+    repeats_references: bool = False
+    repeats_questions: bool = False
 
     def sentences(self) -> list[str]:
         """Words each flag for the reader."""
@@ -42,13 +47,15 @@ class Flags:
             "untrained": "the weights are random and the answers mean nothing",
             "subset": "part of the dataset only: not a score of the benchmark",
             "failures": "failed samples are left out of the scores",
+            "repeats_references": "every answer is its reference to the letter",
+            "repeats_questions": "every answer is its question",
         }
         return [f"{name}: {text}" for name, text in told.items() if getattr(self, name)]
 
     @property
     def comparable(self) -> bool:
         """Whether the figures may stand beside published ones."""
-        return not (self.miniature or self.untrained or self.subset or self.failures)
+        return not any(asdict(self).values())
 
 
 @dataclass(frozen=True)
@@ -169,12 +176,7 @@ class Report:
                 "answered": self.counts.answered,
                 "failed": self.counts.failed,
             },
-            "flags": {
-                "miniature": self.flags.miniature,
-                "untrained": self.flags.untrained,
-                "subset": self.flags.subset,
-                "failures": self.flags.failures,
-            },
+            "flags": asdict(self.flags),
             "notes": list(scored.notes) if scored else [],
             "failed": [{"sample_id": i, "error": e} for i, e in self.failures],
             "parser": self.parser,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from collavo.datasets.evaluation.answers import loosely_same_question, same_question
-from collavo.datasets.evaluation.predictions import Prediction
+from collavo.datasets.evaluation.prediction import Prediction
 from collavo.datasets.evaluation.undecided import Undecided, settle
 from collavo.records import Sample
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from collavo.datasets.evaluation.answers import loosely_same_question
-from collavo.datasets.evaluation.predictions import Prediction
+from collavo.datasets.evaluation.prediction import Prediction
 from collavo.records import Sample
 
 

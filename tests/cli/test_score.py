@@ -58,6 +58,7 @@ def test_tables_come_first_and_json_last(
     assert result["counts"] == {"expected": 12, "answered": 12, "failed": 0}
     assert result["flags"] == {
         "miniature": False, "untrained": False, "subset": False, "failures": False,
+        "repeats_references": False, "repeats_questions": False,
     }  # fmt: skip
     text = "\n".join(lines)
     for word in ("POPE", "adversarial", "yes_ratio", "vlmevalkit", "arXiv:2402.11248", "87.2"):
@@ -148,6 +149,60 @@ def test_what_does_not_fit_is_listed_and_ends_non_zero_unless_partial(
     nothing = _answers(tmp_path / "b.jsonl", extra[1:])
     said = _refused(capsys, "pope_test", nothing, "--partial", *root)
     assert "answers no question of pope_test" in said
+
+
+def _own_set(tmp_path: Path, said: dict[str, list[str]]) -> tuple[str, Path]:
+    """A dataset of one's own, and answers to it with further fields."""
+    rows = [
+        {"id": 1, "question": "Is there a boat?", "answer": "yes"},
+        {"id": 2, "question": "What is red?", "answer": "the lamp"},
+    ]
+    own = _answers(tmp_path / "own.jsonl", rows)
+    given = [{"id": n, **{k: v[n - 1] for k, v in said.items()}} for n in (1, 2)]
+    return f"jsonl:{own}", _answers(tmp_path / "said.jsonl", given)
+
+
+def test_fields_that_were_not_used_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = {"answer": ["yes", "the lamp"], "pred": ["no", "a lamp"], "cost": ["1", "2"]}
+    dataset, path = _own_set(tmp_path, said)
+    assert main(["score", "--dataset", dataset, "--predictions", str(path)]) == 0
+    *lines, last = capsys.readouterr().out.splitlines()
+    result = json.loads(last)
+    assert (result["answer_field"], result["unused_fields"]) == ("pred", ["answer", "cost"])
+    note = "answers read from 'pred'; fields of their file not used: 'answer', 'cost'"
+    assert note in result["notes"] and f"note: {note}" in lines
+    result = _score(capsys, dataset, path, "--answer-field", "answer")
+    assert result["answer_field"] == "answer" and result["headline"] == {"accuracy": 100.0}
+    assert "no row of" in _refused(capsys, dataset, path, "--answer-field", "nothing")
+
+
+def test_answers_that_are_the_references_to_the_letter_are_flagged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    dataset, path = _own_set(tmp_path, {"answer": ["yes", "the lamp"]})
+    result = _score(capsys, dataset, path)
+    assert result["flags"]["repeats_references"] is True
+    assert "every answer in field 'answer'" in caplog.text
+    caplog.clear()
+    dataset, path = _own_set(tmp_path, {"answer": ["Yes", "The lamp."]})
+    result = _score(capsys, dataset, path)
+    assert result["flags"]["repeats_references"] is False and not caplog.text
+    said = _refused(capsys, dataset, tmp_path / "own.jsonl")
+    assert "own.jsonl is the dataset's own file, and its field 'answer' the reference" in said
+
+
+@pytest.mark.parametrize("name", ["text", "answer", "pred"])
+def test_answers_that_are_the_questions_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    asked = ["Is there a boat?\nAnswer briefly.", "what is red?"]
+    dataset, path = _own_set(tmp_path, {name: asked})
+    said = _refused(capsys, dataset, path)
+    assert f"field '{name}' of {path} holds the questions" in said
+    result = _score(capsys, dataset, path, "--answer-field", name)
+    assert result["flags"]["repeats_questions"] is True
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from collavo.datasets.evaluation.matching import match
-from collavo.datasets.evaluation.predictions import Prediction, read_predictions
+from collavo.datasets.evaluation.prediction import Prediction
+from collavo.datasets.evaluation.predictions import read_predictions
 from collavo.datasets.registration.catalog import samples_of
 from collavo.datasets.registration.layouts import layout_of, use_layout
 from collavo.datasets.registration.roots import use_root

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from collavo.datasets.evaluation.matching import match
-from collavo.datasets.evaluation.predictions import Prediction, read_predictions
+from collavo.datasets.evaluation.prediction import Prediction
+from collavo.datasets.evaluation.predictions import read_predictions
 from collavo.errors import DataError, MissingFileError
 from collavo.records import Sample
 
@@ -268,7 +269,8 @@ def test_a_table_of_vlmevalkit(tmp_path: Path) -> None:
     ("row", "said"),
     [
         ({"question_id": 1}, "line 1: no field 'answer' or 'text'; it has 'question_id'"),
-        ({"question_id": 1, "answer": ["No"]}, "line 1: field 'answer' must be text, got list"),
+        ({"question_id": 1, "answer": ["No", "A"]}, "'answer' must be text, got list that holds 2"),
+        ({"question_id": 1, "answer": []}, "line 1: field 'answer' must be text, got list"),
         ({"question_id": 1, "answer": True}, "must be text, got bool"),
         ({"question_id": {}, "answer": "No"}, "field 'question_id' must be text or a whole number"),
         ({"doc_id": 1, "resps": [[]]}, "line 1: 'filtered_resps' holds no text"),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from collavo.datasets.evaluation.matching import match
-from collavo.datasets.evaluation.predictions import Prediction
+from collavo.datasets.evaluation.prediction import Prediction
 from collavo.datasets.evaluation.seed import SeedEvaluator
 from collavo.datasets.registration.catalog import samples_of
 from collavo.datasets.registration.roots import use_root
