@@ -18,6 +18,9 @@ HUB_PATTERNS = ("*.json", "*.safetensors", "*.model", "*.txt")
 PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 """Weight files that can run code when they are read, and so are never opened."""
 
+BUILTIN = "built-in tiny"
+"""How reports call the weights that serve where none are named."""
+
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _CHUNK = 1 << 22
 
@@ -25,6 +28,13 @@ _CHUNK = 1 << 22
 def builtin_weights(name: str) -> Path:
     """The folder of a built-in checkpoint: "collavo", its backbone "base", or "segmenter"."""
     return Path(collavo.__file__).parent / "assets" / "tiny" / name
+
+
+def is_builtin(name: str | Path) -> bool:
+    """Whether weights that are named so are the built-in tiny model's or segmenter's."""
+    return bool(str(name)) and Path(name).expanduser().resolve().parent == (
+        builtin_weights("").resolve()
+    )
 
 
 def resolve_weights(

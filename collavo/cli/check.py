@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-ALL = "all"
 SHOWN = 10
 """Images and categories listed before it is said how many more there are."""
 
@@ -34,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's own options."""
     parser.add_argument(
         "datasets", nargs="*", metavar="DATASET",
-        help="registered names, tsv:/path or jsonl:/path, or all; by default DATASETS.TEST",
+        help="names, paths, paper (the twelve of CoLLaVO's paper) or all; by default DATASETS.TEST",
     )  # fmt: skip
     parser.add_argument(
         "--quick", action="store_true", help="look whether images are there; open and hash nothing"
@@ -50,12 +49,13 @@ def run(args: argparse.Namespace) -> int:
     """
     from collavo.config import get_cfg
     from collavo.datasets.registration.layouts import use_layout
+    from collavo.datasets.registration.names import ALL, dataset_names
     from collavo.datasets.registration.roots import use_root
 
     cfg = get_cfg(args.conf_files, args.overrides, args.config_overrides)
     use_root(cfg.DATASETS.ROOT)
     use_layout(cfg.DATASETS.LAYOUT)
-    given = args.datasets or [n for n in str(cfg.DATASETS.TEST).split(",") if n.strip()]
+    given = dataset_names(args.datasets or cfg.DATASETS.TEST)
     found: list[Survey] = []
     errors: dict[str, str] = {}
     absent: dict[str, str] = {}
@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     return EXIT_FAILED_SAMPLES if any(survey.problems for survey in found) else EXIT_OK
 
 
-def _names(given: Sequence[str]) -> list[str]:
+def _names(names: Sequence[str]) -> list[str]:
     """The datasets to check, each once.
 
     Raises:
@@ -89,8 +89,8 @@ def _names(given: Sequence[str]) -> list[str]:
     """
     from collavo.datasets.registration.catalog import dataset_names, metadata_of
     from collavo.datasets.registration.generic import is_generic
+    from collavo.datasets.registration.names import ALL
 
-    names = [name.strip() for text in given for name in text.split(",") if name.strip()]
     if not names:
         raise ConfigError(
             "name datasets, as in check pope_test mme, or all; there are: "

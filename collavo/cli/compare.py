@@ -112,12 +112,13 @@ def _print(comparisons: Sequence[Comparison], args: argparse.Namespace) -> None:
 
 
 def _correlate(args: argparse.Namespace) -> int:
+    from collavo.datasets.registration.names import dataset_names
     from collavo.results.comparison_tables import print_correlations
     from collavo.results.correlation import correlate
     from collavo.results.files import plain
     from collavo.results.stored_runs import read_figures
 
-    found = correlate([read_figures(path) for path in args.runs], args.correlate)
+    found = correlate([read_figures(path) for path in args.runs], dataset_names(args.correlate))
     data = {
         "runs": [str(path) for path in args.runs],
         "correlations": [asdict(x) for x in found],

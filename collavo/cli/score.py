@@ -27,7 +27,9 @@ SHOWN = 20
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's own options."""
-    parser.add_argument("--dataset", required=True, metavar="NAME", help="such as pope_test, mme")
+    parser.add_argument(
+        "--dataset", required=True, metavar="NAME", help="such as pope_test, mme; or a path"
+    )
     parser.add_argument(
         "--predictions", required=True, metavar="FILE", type=Path,
         help="JSON lines with question_id and answer (or LLaVA's text), our predictions.jsonl, "
@@ -69,6 +71,7 @@ def run(args: argparse.Namespace) -> int:
     from collavo.datasets.evaluation.judge.calls import PlannedError
     from collavo.datasets.registration.catalog import metadata_of
     from collavo.datasets.registration.layouts import use_layout
+    from collavo.datasets.registration.names import dataset_name
     from collavo.datasets.registration.roots import use_root
     from collavo.registry import EVALUATORS
     from collavo.results.files import plain
@@ -80,6 +83,7 @@ def run(args: argparse.Namespace) -> int:
     cfg = get_cfg(args.conf_files, overrides, args.config_overrides)
     use_root(cfg.DATASETS.ROOT, miniature=args.miniature)
     use_layout(cfg.DATASETS.LAYOUT)
+    args.dataset = dataset_name(args.dataset)
     metadata = metadata_of(args.dataset).as_dict()
     name = cfg.EVALUATOR or metadata.get("evaluator_type", "")
     if not name:
@@ -182,7 +186,8 @@ def _given(args: argparse.Namespace, evaluator: str) -> _Given:
     read = read_answers(args.predictions, samples, args.answer_field)
     matching = match(samples, read.predictions)
     if not matching.complete:
-        report = _report(matching)
+        report = _other_release(args.dataset, len(samples), len(read.predictions))
+        report = report or _report(matching)
         if not args.partial:
             raise DataError(
                 f"{args.predictions} does not answer {args.dataset} exactly once each:\n{report}\n"
@@ -222,6 +227,22 @@ def _refuse_echoes(args: argparse.Namespace, given: _Given, opened: Iterable[Pat
         "every answer in %s is its reference to the letter; if the field holds the references, "
         "say by --answer-field NAME which one holds the model's answers", field,
     )  # fmt: skip
+
+
+def _other_release(dataset: str, questions: int, answers: int) -> str:
+    """Says that files and answers are of different releases, where their counts tell; else ""."""
+    from collavo.datasets.registration.catalog import metadata_of
+
+    expected = metadata_of(dataset).get("expected") or {}
+    now = expected.get("questions") or 0
+    counts = {sum(now.values()) if isinstance(now, Mapping) else now: "the present release"}
+    counts |= {n: name for name, n in (expected.get("other_releases") or {}).items()}
+    if questions == answers or questions not in counts or answers not in counts:
+        return ""
+    return (
+        f"The dataset's files are of {counts[questions]} ({questions:,} questions) and the answers "
+        f"of {counts[answers]} ({answers:,}): place the files that were answered, or answer these."
+    )
 
 
 def _report(matching: Matching) -> str:

@@ -83,7 +83,8 @@ _DATA = (
     Key(
         "DATASETS.TEST",
         "",
-        "Datasets to evaluate on, between commas; all: those whose files are there.",
+        "Datasets to evaluate on, between commas: names, short names, paths, paper (the twelve of "
+        "CoLLaVO's paper); all: those whose files are there.",
         joined=True,
     ),
     Key("DATASETS.TRAIN", "", "Datasets to train on, between commas.", joined=True),

@@ -16,6 +16,7 @@ from collavo.engine.board import EngineError
 from collavo.engine.fingerprint import image_label
 from collavo.engine.store import Stored, writing_failed
 from collavo.engine.tasks import Task
+from collavo.modeling.weights import BUILTIN
 from collavo.records import Record, Sample
 from collavo.registry import EVALUATORS
 from collavo.results.files import write_lines, write_report
@@ -26,6 +27,7 @@ from collavo.results.statistics import Interval, headline_intervals
 
 if TYPE_CHECKING:
     from collavo.datasets.evaluation.base import Evaluation, Table
+    from collavo.engine.models import Model
     from collavo.modeling.architectures.base import Architecture
 
 
@@ -42,9 +44,8 @@ class IncompleteError(EngineError):
 def finish(
     task: Task,
     stored: Mapping[str, Stored],
-    architecture: Architecture,
+    model: Model,
     folder: Path,
-    untrained: bool,
     about: Mapping[str, Any],
 ) -> Report:
     """Scores a run and writes predictions.jsonl and the results files.
@@ -52,9 +53,8 @@ def finish(
     Args:
         task: What was asked.
         stored: What is on disk, by sample id.
-        architecture: The model, for the prompts.
+        model: What answered.
         folder: The run folder.
-        untrained: Whether weights were random.
         about: Further facts for results.json.
 
     Raises:
@@ -70,7 +70,13 @@ def finish(
         if s.sample_id not in answers
     ]
     counts = Counts(len(asked), len(answers), len(failures))
-    flags = Flags(task.miniature, untrained, task.subset, bool(failures))
+    flags = Flags(
+        miniature=task.miniature,
+        untrained=model.untrained,
+        subset=task.subset,
+        failures=bool(failures),
+        builtin_model=model.named(task.cfg)["weights"] == BUILTIN,
+    )
     evaluation: Evaluation | None = None
     tables: list[Table] = []
     parser = ""
@@ -89,7 +95,8 @@ def finish(
         task.name, counts, flags, evaluation, tables, failures, published, parser, about, intervals
     )
     lines = (
-        _prediction(task, s, stored[s.sample_id], architecture, evaluation) for s in task.samples
+        _prediction(task, s, stored[s.sample_id], model.architecture, evaluation)
+        for s in task.samples
     )
     try:
         write_lines(folder / "predictions.jsonl", lines)

@@ -12,6 +12,7 @@ from collavo.engine.fingerprint import (
     samples_digest,
 )
 from collavo.engine.tasks import Task
+from collavo.modeling.weights import BUILTIN, is_builtin
 from collavo.registry import ARCHITECTURES, MAPPERS, SEGMENTERS
 
 if TYPE_CHECKING:
@@ -29,18 +30,34 @@ class Model:
         segmenter: Its segmenter, None where no Crayon Prompt is wanted.
         mapper: Turns images into pixels for it.
         device: The torch device string.
+        weights: What its weights are called where they are not those that a configuration names.
     """
 
     architecture: Architecture
     segmenter: Segmenter | None
     mapper: Mapper
     device: str
+    weights: str = ""
 
     @property
     def untrained(self) -> bool:
         """Whether the model's or the segmenter's weights are random."""
         parts = (self.architecture, self.segmenter)
         return any(bool(getattr(part, "untrained", False)) for part in parts)
+
+    def named(self, cfg: Any) -> dict[str, str]:
+        """Names for the reader what answers: model, weights, segmenter, its weights."""
+        given = cfg.RESUME_FROM or cfg.MODEL.WEIGHTS or self.architecture.origin[0]
+        weights = self.weights or _weights(str(given))
+        found = {"name": str(cfg.MODEL.NAME), "weights": weights}
+        if self.segmenter is None:
+            return {**found, "segmenter": "none", "segmenter_weights": ""}
+        theirs = _weights(str(cfg.SEGMENTER.WEIGHTS or self.segmenter.origin))
+        return {**found, "segmenter": str(cfg.SEGMENTER.NAME), "segmenter_weights": theirs}
+
+
+def _weights(name: str) -> str:
+    return BUILTIN if is_builtin(name) else name
 
 
 class Models:

@@ -21,7 +21,7 @@ from collavo.engine.accelerator import (
 )
 from collavo.engine.alone import retry_suspects
 from collavo.engine.board import EngineError
-from collavo.engine.display import Display
+from collavo.engine.display import Display, main_warning
 from collavo.engine.finish import SUBMISSION, finish, memory_used, timings
 from collavo.engine.folder import (
     Opened,
@@ -41,8 +41,9 @@ from collavo.errors import (
     EXIT_VERIFY,
     UserError,
 )
+from collavo.modeling.weights import BUILTIN
 from collavo.results.report import Report, versions
-from collavo.results.table import print_report
+from collavo.results.table import print_report, print_summary
 from collavo.results.tracking import require_tracker, track
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ def run_eval(make_cfg: MakeConfig) -> int:
 
     models = Models(processes.device)
     codes = []
+    reports: list[Report] = []
     try:
         with terminate_cleanly():
             if processes.is_main and not cfg.EVAL.DRY_RUN:
@@ -84,14 +86,37 @@ def run_eval(make_cfg: MakeConfig) -> int:
 
                     codes.append(dry_run(task, model, processes))
                 else:
-                    codes.append(run_task(task, model, processes, len(tasks)))
+                    codes.append(run_task(task, model, processes, len(tasks), reports))
     finally:
         stop_processes(processes)
+    if len(reports) > 1:
+        print_summary(reports)
     return max(codes)
 
 
-def run_task(task: Task, model: Model, processes: Processes, datasets: int = 1) -> int:
-    """Evaluates on one dataset and returns the exit code (0 in other than the main process)."""
+def run_task(
+    task: Task,
+    model: Model,
+    processes: Processes,
+    datasets: int = 1,
+    reports: list[Report] | None = None,
+) -> int:
+    """Evaluates on one dataset and returns the exit code (0 in other than the main process).
+
+    Args:
+        task: What is asked.
+        model: What answers.
+        processes: Who takes part.
+        datasets: How many datasets the run is over.
+        reports: Takes the finished report, in the main process.
+    """
+    reports = [] if reports is None else reports
+    if model.named(task.cfg)["weights"] == BUILTIN and not task.miniature:
+        main_warning(
+            "%s is answered by the built-in tiny model, which knows nothing but its own drawn "
+            "scenes: its figures say nothing of any other model. Name weights by MODEL.WEIGHTS",
+            task.name,
+        )
     opened = open_folder(task, model, processes, datasets)
     watchdog = Watchdog(float(task.cfg.EVAL.TIMEOUT))
     try:
@@ -103,7 +128,7 @@ def run_task(task: Task, model: Model, processes: Processes, datasets: int = 1) 
         everyone = _wait_for_others(task, processes)
         watchdog.stop()
         sums = timings(time.monotonic() - start, everyone, answered(), len(stored))
-        return _score(task, model, opened, sums, everyone, watchdog.beat)
+        return _score(task, model, opened, sums, everyone, watchdog.beat, reports)
     except KeyboardInterrupt as stop:
         # under a launcher SIGTERM may mean that another process died: no verdict of this one
         if processes.is_main and not (processes.launched and isinstance(stop, Terminated)):
@@ -188,6 +213,7 @@ def _score(
     sums: dict[str, Any],
     everyone: list[dict[str, float]],
     beat: Callable[[], None],
+    reports: list[Report],
 ) -> int:
     """Scores in the main process, writes and prints the results, and returns the exit code."""
     folder = opened.store.folder
@@ -207,11 +233,13 @@ def _score(
             "name": folder.name,
             "items": json.loads((folder / fp.FILE).read_text(encoding="utf-8")),
         },
+        "model": model.named(task.cfg),
         "versions": versions(),
         "config": _tree(task.cfg),
     }
-    report = finish(task, stored, model.architecture, folder, model.untrained, about)
+    report = finish(task, stored, model, folder, about)
     print_report(report)
+    reports.append(report)
     code = exit_code(report, task.cfg, verified)
     write_exit_code(folder, code)
     if task.cfg.WANDB:

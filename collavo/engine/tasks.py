@@ -10,6 +10,8 @@ from typing import Any
 from collavo.datasets.registration import catalog
 from collavo.datasets.registration.generic import folder_name
 from collavo.datasets.registration.layouts import use_layout
+from collavo.datasets.registration.names import ALL
+from collavo.datasets.registration.names import dataset_names as names_of
 from collavo.datasets.registration.roots import root, use_root
 from collavo.engine.display import main_warning
 from collavo.engine.plan import missing_images, select
@@ -21,10 +23,6 @@ from collavo.registry import ARCHITECTURES, EVALUATORS, PIPELINES, SEGMENTERS
 
 MakeConfig = Callable[[str | None], Any]
 """Builds the configuration for a benchmark (None for no benchmark's own settings)."""
-
-
-ALL = "all"
-"""In DATASETS.TEST: every registered dataset whose files are there."""
 
 
 @dataclass(frozen=True)
@@ -140,10 +138,9 @@ def dataset_names(cfg: Any) -> list[str]:
 
     Raises:
         ConfigError: It names none.
+        MissingFileError: It names a path where nothing is.
     """
-    value = cfg.DATASETS.TEST
-    parts = value.split(",") if isinstance(value, str) else list(value)
-    names = list(dict.fromkeys(p.strip() for p in parts if p.strip()))
+    names = names_of(cfg.DATASETS.TEST)
     if not names:
         known = ", ".join(catalog.dataset_names())
         raise ConfigError(

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from collavo.results.pairing import changes_answers
 from collavo.results.significance import McNemar
 from collavo.results.statistics import Interval
 
@@ -59,7 +60,7 @@ class Comparison:
         fixed: Samples that score higher in the second run, by gain.
         broken: Samples that score lower, by loss.
         changed: Answers that differ as text.
-        settings: Configuration keys that differ: key, first, second.
+        settings: Configuration keys that differ: key, first, second; see `changes_answers`.
         notes: Sentences for the reader.
         corrected: Holm's p-values over the compared datasets, by the name of the test.
     """
@@ -94,6 +95,9 @@ class Comparison:
             },
             "fixed": [asdict(x) for x in self.fixed[:flips]],
             "broken": [asdict(x) for x in self.broken[:flips]],
-            "config": [{"key": k, "first": a, "second": b} for k, a, b in self.settings],
+            "config": [
+                {"key": k, "first": a, "second": b, "changes_answers": changes_answers(k)}
+                for k, a, b in self.settings
+            ],
             "notes": list(self.notes),
         }

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from collavo.results.comparison import Comparison, Flip
 from collavo.results.correlation import FEWEST, Correlation
+from collavo.results.pairing import changes_answers
 from collavo.results.report import INTERVAL
 from collavo.results.table import print_table, stdout_console
+from collavo.results.units import shown, shown_interval, shown_unit
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,7 +28,10 @@ def print_comparison(found: Comparison, console: Console, flips: int) -> None:
         flips: How many fixed and how many broken samples to show.
     """
     rows = [
-        (x.figure, x.first, x.second, x.difference, x.interval.words if x.interval else "", x.unit)
+        (
+            *(x.figure, shown(x.first, x.unit), shown(x.second, x.unit)),
+            *(shown(x.difference, x.unit), shown_interval(x.interval, x.unit), shown_unit(x.unit)),
+        )
         for x in found.figures
     ]
     title = f"{found.dataset}: {found.samples} samples, {found.clusters} images"
@@ -56,7 +61,7 @@ def print_correlations(found: Sequence[Correlation], console: Console | None = N
     rows = [
         (x.first, x.second, x.runs, x.pearson, x.pearson_p, x.spearman, x.spearman_p) for x in found
     ]
-    print_table(console, "Correlation over runs", columns, rows)
+    print_table(console, "Correlation over runs", columns, rows, decimals=4)
     if any(x.pearson is None for x in found):
         console.print(
             f"note: no coefficient for fewer than {FEWEST} runs, or where a figure is constant",
@@ -79,12 +84,17 @@ def _tests(found: Comparison) -> list[str]:
 
 
 def _print_settings(found: Comparison, console: Console) -> None:
-    shown = found.settings[:SETTINGS_SHOWN]
-    if shown:
-        rows = [(key, _cut(a), _cut(b)) for key, a, b in shown]
-        print_table(console, "What differs between the runs", ("item", "first", "second"), rows)
-    if len(found.settings) > len(shown):
-        console.print(f"... and {len(found.settings) - len(shown)} more", markup=False)
+    """Prints what differs; first, and in a table of its own, what can change answers."""
+    for title, changing in (
+        ("What differs and can change answers", True),
+        ("What differs besides", False),
+    ):
+        differ = [row for row in found.settings if changes_answers(row[0]) is changing]
+        rows = [(key, _cut(a), _cut(b)) for key, a, b in differ[:SETTINGS_SHOWN]]
+        if rows:
+            print_table(console, title, ("item", "first", "second"), rows)
+        if len(differ) > len(rows):
+            console.print(f"... and {len(differ) - len(rows)} more", markup=False)
 
 
 def _row(flip: Flip) -> tuple[str, ...]:

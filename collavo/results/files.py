@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from collavo.results.report import INTERVAL, Report, flatten
+from collavo.results.report import INTERVAL, PUBLISHED, Report, flatten
 
 
 def write_report(folder: Path, report: Report) -> None:
@@ -62,6 +62,7 @@ def markdown(report: Report) -> str:
     lines = [f"# {report.dataset}", ""]
     lines += [f"> **{sentence}**" for sentence in report.flags.sentences()]
     counts = report.counts
+    lines += ["", report.model_line()] if report.model_line() else []
     lines += ["", f"{counts.answered} of {counts.expected} answered, {counts.failed} failed.", ""]
     if report.evaluation is not None:
         columns = ("figure", "value", "unit", INTERVAL)
@@ -69,12 +70,10 @@ def markdown(report: Report) -> str:
         lines += markdown_table(columns[:shown], [row[:shown] for row in report.headline_rows()])
         notes = (*report.evaluation.notes, *filter(None, [report.interval_note()]))
         lines += [f"- {note}" for note in notes] + [""]
-    for table in report.tables:
-        lines += [f"## {table.title}", ""] + markdown_table(table.columns, table.rows)
-    if report.evaluation is not None and report.published:
-        lines += ["## Published figures", ""]
-        beside = ("model", "metric", "published", "ours", "difference", "same", "source")
-        lines += markdown_table(beside, [[row[c] for c in beside] for row in report.comparison()])
+    for title, heads, cells in report.shown_tables():
+        lines += [f"## {title}", ""] + markdown_table(heads, cells)
+    if report.evaluation is not None and report.comparison():
+        lines += ["## Published figures", ""] + markdown_table(PUBLISHED, report.published_rows())
     if report.failures:
         lines += ["## Failed samples", ""]
         lines += markdown_table(("sample", "error"), report.failures)
@@ -97,14 +96,14 @@ def comma_separated(report: Report) -> str:
     return text.getvalue()
 
 
-def cell(value: Any) -> str:
-    """Words one cell of a table: four decimals for fractions, two from 100 on."""
+def cell(value: Any, decimals: int = 2) -> str:
+    """Words one cell of a table."""
     if value is None:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:.2f}" if abs(value) >= 100 else f"{value:.4f}"
+        return f"{value:.{decimals}f}"
     return str(value)
 
 

@@ -79,9 +79,24 @@ def _agree(first: Any, second: Any) -> bool:
     return first == second or not first or not second
 
 
+_ANSWERS = (
+    *("MODEL.", "LLM.", "INPUT.", "SEGMENTER.", "CRAYON.MODE", "CRAYON.TEMPLATE", "GENERATION."),
+    *("PROMPT.", "PIPELINE", "RESUME_FROM", "WEIGHT", "RANDOM_SEED", "DEVICE", "EVAL.SCORING"),
+    *("EVAL.REUSE", "ENDPOINT.", "DATASETS.ROOT", "DATASETS.LAYOUT", "fingerprint."),
+    *("versions.torch", "versions.transformers", "versions.bitsandbytes", "versions.peft"),
+)
+"""Items that can change an answer, by how their names begin; the fingerprint is made of them."""
+
+
+def changes_answers(key: str) -> bool:
+    """Whether a setting can change an answer; others change how it is scored, kept or shown."""
+    return any(key == name or (name.endswith(".") and key.startswith(name)) for name in _ANSWERS)
+
+
 def settings_that_differ(first: StoredRun, second: StoredRun) -> list[tuple[str, Any, Any]]:
     """Lists what differs in configuration, fingerprint and versions: key, first, second.
 
+    What can change answers stands first: settings, then the fingerprint's items, then the rest.
     Nothing is listed where one of them was stored without its results.json.
     """
     if not (first.results and second.results):
@@ -94,7 +109,7 @@ def settings_that_differ(first: StoredRun, second: StoredRun) -> list[tuple[str,
         }
         for run in (first, second)
     ]
-    keys = dict.fromkeys([*sides[0], *sides[1]])
+    keys = sorted(dict.fromkeys([*sides[0], *sides[1]]), key=lambda k: not changes_answers(k))
     return [
         (key, sides[0].get(key), sides[1].get(key))
         for key in keys

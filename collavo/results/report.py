@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
+from collavo.results.units import shown, shown_interval, shown_table, shown_unit
+
 if TYPE_CHECKING:
     from collavo.datasets.evaluation.base import Evaluation, Table
     from collavo.results.statistics import Interval
@@ -17,6 +19,12 @@ PACKAGES = ("torch", "transformers", "accelerate", "bitsandbytes", "peft", "nump
 
 INTERVAL = "95 % interval"
 """The column of confidence intervals."""
+
+PUBLISHED = (
+    *("model", "figure", "published", "ours", "difference", "unit", "same metric, parser"),
+    "source",
+)
+"""The columns of published figures beside ours."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +36,7 @@ class Flags:
         untrained: The model's (or segmenter's) weights are random.
         subset: Only part of the dataset was asked.
         failures: Some samples failed and were left out.
+        builtin_model: The built-in tiny model answered.
         repeats_references: Every answer is its reference to the letter, as a file is where the
             references were read for the answers.
         repeats_questions: Every answer is its question.
@@ -37,6 +46,7 @@ class Flags:
     untrained: bool = False
     subset: bool = False
     failures: bool = False
+    builtin_model: bool = False
     repeats_references: bool = False
     repeats_questions: bool = False
 
@@ -47,6 +57,7 @@ class Flags:
             "untrained": "the weights are random and the answers mean nothing",
             "subset": "part of the dataset only: not a score of the benchmark",
             "failures": "failed samples are left out of the scores",
+            "builtin_model": "the built-in tiny model, which knows but its own drawn scenes",
             "repeats_references": "every answer is its reference to the letter",
             "repeats_questions": "every answer is its question",
         }
@@ -101,15 +112,55 @@ class Report:
     intervals: Mapping[str, Interval] = field(default_factory=dict)
 
     def headline_rows(self) -> list[tuple[str, float, str, str]]:
-        """Lists the headline: figure, value, unit, interval in words ("" where there is none)."""
+        """Lists the headline as tables show it: figure, value, unit, interval ("" for none)."""
         if self.evaluation is None:
             return []
-        words = {name: interval.words for name, interval in self.intervals.items()}
         units = self.evaluation.units
         return [
-            (name, value, units.get(name, ""), words.get(name, ""))
+            (
+                name,
+                shown(value, units.get(name, "")),
+                shown_unit(units.get(name, "")),
+                shown_interval(self.intervals.get(name), units.get(name, "")),
+            )
             for name, value in self.evaluation.headline.items()
         ]
+
+    def model_line(self) -> str:
+        """Names model, weights and segmenter in one line; "" where no model is known (`score`)."""
+        named = self.about.get("model")
+        if not isinstance(named, Mapping):
+            return ""
+        parts = [
+            f"{what}: {named[key]}{f' ({weights})' if (weights := named[f'{end}weights']) else ''}"
+            for what, key, end in (("model", "name", ""), ("segmenter", "segmenter", "segmenter_"))
+        ]
+        return ", ".join(parts)
+
+    def shown_tables(self) -> list[tuple[str, list[str], list[list[Any]]]]:
+        """Lists the evaluator's tables as they are shown: title, columns, rows."""
+        units = self.evaluation.units if self.evaluation is not None else {}
+        return [(t.title, *shown_table(t.columns, t.rows, units)) for t in self.tables]
+
+    def published_rows(self) -> list[tuple[Any, ...]]:
+        """Lists the published figures beside ours as tables show them, see `PUBLISHED`."""
+        rows: list[tuple[Any, ...]] = []
+        for row in self.comparison():
+            if row["ours"] is None:
+                same = "not computed"
+            elif not self.flags.comparable:
+                same = "not comparable"
+            else:
+                same = "yes" if row["same"] else "no"
+            theirs, unit = row["unit"], self.unit(row["metric"])
+            rows.append(
+                (
+                    *(row["model"], row["metric"], shown(row["published"], theirs)),
+                    *(shown(row["ours"], unit), shown(row["difference"], unit)),
+                    *(shown_unit(theirs or unit), same, row["source"]),
+                )
+            )
+        return rows
 
     def interval_note(self) -> str:
         """Says how the intervals were made, and which of them say nothing; "" without any."""
@@ -126,10 +177,13 @@ class Report:
         """Sets the published figures beside ours.
 
         Returns:
-            Rows of model, metric, published, ours (None where we have no such figure), difference
-            (ours - published, None where the two are not comparable), same (metric, unit and
-            parser are the same and no flag stands against it), source.
+            Rows of model, metric, published, unit, ours (None where we have no such figure),
+            difference (ours - published, None where the two are not comparable), same (metric,
+            unit and parser are the same and no flag stands against it), source. No row where the
+            built-in tiny model answered: it is nobody's to compare.
         """
+        if self.flags.builtin_model:
+            return []
         return [self._beside(row) for row in self.published]
 
     def _beside(self, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -148,6 +202,7 @@ class Report:
             "model": row.get("model", ""),
             "metric": metric,
             "published": value,
+            "unit": row.get("unit") or unit,
             "ours": ours,
             "difference": difference,
             "same": same,

@@ -45,12 +45,6 @@ class Interval:
     clusters: int
     resamples: int
 
-    @property
-    def words(self) -> str:
-        """The two ends, for tables."""
-        low, high = (f"{x:.2f}" if abs(x) >= 100 else f"{x:.4f}" for x in (self.low, self.high))
-        return f"{low} to {high}"
-
 
 def headline_intervals(
     scored: Scored, resamples: int, level: float = LEVEL, seed: int = SEED

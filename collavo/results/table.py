@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from collavo.results.files import cell
-from collavo.results.report import INTERVAL, Report
+from collavo.results.report import INTERVAL, PUBLISHED, Report
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,14 +35,16 @@ def print_report(report: Report, console: Console | None = None) -> None:
         print_table(console, title, columns[:shown], [row[:shown] for row in rows])
     else:
         console.print(f"{title}: no score", markup=False)
-    for table in report.tables:
-        print_table(console, table.title, table.columns, table.rows)
-    if report.evaluation is not None and report.published:
-        _print_published(console, report)
+    for name, heads, cells in report.shown_tables():
+        print_table(console, name, heads, cells)
+    if report.evaluation is not None and report.comparison():
+        print_table(console, "Published figures beside ours", PUBLISHED, report.published_rows())
     for note in report.evaluation.notes if report.evaluation is not None else ():
         console.print(f"note: {note}", markup=False)
     for sentence in (*filter(None, [report.interval_note()]), *flags):
         console.print(f"note: {sentence}", markup=False)
+    if report.model_line():
+        console.print(report.model_line(), markup=False)
     counts = report.counts
     console.print(
         f"{counts.answered} of {counts.expected} answered, {counts.failed} failed", markup=False
@@ -53,6 +55,27 @@ def print_report(report: Report, console: Console | None = None) -> None:
         console.print(f"... and {len(report.failures) - FAILURES_SHOWN} more, see results.json")
 
 
+def print_summary(reports: Sequence[Report], console: Console | None = None) -> None:
+    """Prints one table of the headline figures of a run over several datasets.
+
+    Args:
+        reports: One a dataset, in the run's order.
+        console: Where to; standard output by default.
+    """
+    rows: list[tuple[Any, ...]] = []
+    for report in reports:
+        answered = f"{report.counts.answered} of {report.counts.expected}"
+        flags = ", ".join(sentence.split(":")[0] for sentence in report.flags.sentences())
+        for name, value, unit, _ in report.headline_rows():
+            rows.append((report.dataset, name, value, unit, answered, flags))
+        if report.evaluation is None:
+            rows.append((report.dataset, "no score", None, "", answered, flags))
+    columns = ("dataset", "figure", "value", "unit", "answered", "flags")
+    lines = {line for report in reports if (line := report.model_line())}
+    title = f"{len(reports)} datasets" + (f", {lines.pop()}" if len(lines) == 1 else "")
+    print_table(console or stdout_console(), title, columns, rows)
+
+
 def stdout_console() -> Console:
     """Returns standard output as tables are printed to it."""
     from rich.console import Console
@@ -60,41 +83,12 @@ def stdout_console() -> Console:
     return Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
 
 
-def _print_published(console: Console, report: Report) -> None:
-    """Published figures beside ours; without a difference where the two are not of one kind."""
-    rows = []
-    for row in report.comparison():
-        if row["ours"] is None:
-            same = "not computed"
-        elif not report.flags.comparable:
-            same = "not comparable"
-        else:
-            same = "yes" if row["same"] else "no"
-        rows.append(
-            (
-                row["model"],
-                row["metric"],
-                row["published"],
-                row["ours"],
-                row["difference"],
-                same,
-                row["source"],
-            )
-        )
-    columns = (
-        "model",
-        "figure",
-        "published",
-        "ours",
-        "difference",
-        "same metric, parser",
-        "source",
-    )
-    print_table(console, "Published figures beside ours", columns, rows)
-
-
 def print_table(
-    console: Console, title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]
+    console: Console,
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    decimals: int = 2,
 ) -> None:
     """Prints one table.
 
@@ -103,6 +97,7 @@ def print_table(
         title: The line above it.
         columns: The columns' names.
         rows: Cells of text or numbers.
+        decimals: Of numbers that are not whole.
     """
     from rich import box
     from rich.markup import escape
@@ -114,6 +109,6 @@ def print_table(
         numeric = all(isinstance(row[k], (int, float, type(None))) for row in listed)
         table.add_column(escape(column), justify="right" if numeric else "left")
     for row in listed:
-        table.add_row(*(escape(cell(value)) for value in row))
+        table.add_row(*(escape(cell(value, decimals)) for value in row))
     console.print(f"[bold]{escape(title)}[/bold]")
     console.print(table)

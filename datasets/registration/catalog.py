@@ -34,6 +34,7 @@ __all__ = [
     "dataset_names",
     "ensure_registered",
     "follows_root",
+    "is_registered",
     "metadata_of",
     "samples_of",
 ]
@@ -72,6 +73,12 @@ def dataset_names() -> list[str]:
     datasets, metadata = _catalogs()
     named = (name for name in datasets.list() if not is_generic(name))
     return sorted(name for name in named if metadata.get(name).get("pipeline"))
+
+
+def is_registered(name: str) -> bool:
+    """Whether a dataset is registered under exactly this name."""
+    ensure_registered()
+    return name in _catalogs()[0]
 
 
 def metadata_of(name: str) -> local_catalog.LocalMetadata:

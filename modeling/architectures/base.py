@@ -69,6 +69,9 @@ class Architecture(nn.Module, ABC):
     grid: tuple[int, int]
     """Rows and columns (h, w) of the patch grid that Crayon maps lie on."""
 
+    origin: tuple[str, str] = ("", "")
+    """The folder or hub id that its weights were given as, and the revision; "" for none."""
+
     uses_crayon: bool = False
     """Whether it takes a Crayon Prompt."""
 

@@ -61,9 +61,6 @@ class PublishedCheckpoint:
     stage: Stage | None = None
     """The stage whose trained parts and adapters lie on the checkpoint's weights."""
 
-    origin: tuple[str, str] = ("", "")
-    """The folder or hub id that the checkpoint was given as, and its revision."""
-
     stop: str = "turn_end"
     """What `Generation.stop` should be where the caller has no wish of its own."""
 

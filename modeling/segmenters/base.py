@@ -23,6 +23,9 @@ class Segmenter(ABC):
     class_names: tuple[str, ...]
     """Cleaned class name of each label id (COCO panoptic: 133)."""
 
+    origin: str = ""
+    """The folder or hub id that its weights were given as; "" for none."""
+
     untrained: bool = False
     """Whether the checkpoint says that its weights are random."""
 

@@ -106,7 +106,9 @@ class Mask2FormerSegmenter(Segmenter):
         torch.nn.Module.to(model, device)
         processor = Mask2FormerImageProcessorPil.from_pretrained(path)
         limits = thresholds or own_thresholds(model.config)
-        return cls(model, processor, grid, limits, weights_digest(path, FILES))
+        segmenter = cls(model, processor, grid, limits, weights_digest(path, FILES))
+        segmenter.origin = str(folder)
+        return segmenter
 
     @torch.inference_mode()
     def segment(self, images: Tensor, refs: Sequence[ImageRef] | None = None) -> list[Segments]:

@@ -103,7 +103,9 @@ def test_differences_intervals_tests_and_flips(make, capsys, tmp_path):
     assert found["sign_flip_p"] < 0.01 and found["holm"]["sign_flip"] == found["sign_flip_p"]
     flip = everything["fixed"][0]
     assert flip["question"].startswith("Is there") and flip["first"] != flip["second"]
-    assert found["config"] == [{"key": "LLM.BITS", "first": 16, "second": 4}]
+    assert found["config"] == [
+        {"key": "LLM.BITS", "first": 16, "second": 4, "changes_answers": True}
+    ]
 
 
 def test_tables(make, capsys):
@@ -151,6 +153,31 @@ def test_several_datasets_with_holm(make, capsys, caplog):
     assert mme["total"]["interval"]["high"] > 50  # points, not a fraction
     assert main(["compare", str(root / "a"), str(root / "b/mme")]) == 0
     assert "has runs on pope_test: left out" in caplog.text
+
+
+def test_settings_that_can_change_answers_stand_first(make, capsys):
+    def settings(bits: int, beams: int, place: str, code: str) -> dict[str, Any]:
+        return {
+            "config": {
+                "SAVE_DIR": place, "LLM": {"BITS": bits}, "EVAL": {"TIMEOUT": bits},
+                "GENERATION": {"NUM_BEAMS": beams}, "JUDGE": {"MODEL": place},
+            },
+            "fingerprint": {"items": {"code": code}},
+            "versions": {"platform": place, "torch": code},
+        }  # fmt: skip
+
+    given = {"a": settings(4, 1, "x", "1"), "b": settings(16, 3, "y", "2")}
+    paths = [make(name, 0.1, **fields) for name, fields in given.items()]
+    listed = _compare(capsys, *paths)["datasets"][0]["config"]
+    assert [(row["key"], row["changes_answers"]) for row in listed] == [
+        *(("LLM.BITS", True), ("GENERATION.NUM_BEAMS", True), ("fingerprint.code", True)),
+        *(("versions.torch", True), ("SAVE_DIR", False), ("EVAL.TIMEOUT", False)),
+        *(("JUDGE.MODEL", False), ("versions.platform", False)),
+    ]
+    assert main(["compare", *map(str, paths)]) == 0
+    printed = capsys.readouterr().out
+    first, second = printed.index("differs and can change"), printed.index("What differs besides")
+    assert first < printed.index("GENERATION.NUM_BEAMS") < second < printed.index("SAVE_DIR")
 
 
 def test_output_of_score(make, capsys, tmp_path):
@@ -264,7 +291,7 @@ def test_correlation_of_probes_with_benchmarks(tmp_path, capsys):
     assert found[0]["spearman_p"] == pytest.approx(8 / 24)  # of all orders
     assert main(["compare", *models[:2], "--correlate", "pope_test"]) == 0
     assert "no coefficient for fewer than 3 runs" in capsys.readouterr().out
-    assert "no run is on 'gqa'" in _refused(capsys, *models, "--correlate", "gqa")
+    assert "no run is on 'gqa_testdev_balanced'" in _refused(capsys, *models, "--correlate", "gqa")
 
 
 def test_no_torch(make, repository):

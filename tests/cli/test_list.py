@@ -44,7 +44,8 @@ def test_only_datasets_with_a_pipeline(capsys: pytest.CaptureFixture[str]) -> No
         MetadataCatalog.get("listed_set").set(pipeline="pope", description="Listed.")
         main(["list", "datasets", "--json"])
         rows = json.loads(capsys.readouterr().out)
-        assert {"name": "listed_set", "description": "Listed."} in rows
+        own = {"name": "listed_set", "description": "Listed.", "files": {"kind": "own"}}
+        assert own in rows
         assert {"pope_test", "mme"} <= {row["name"] for row in rows}
     finally:
         DatasetCatalog.remove("listed_set")
@@ -63,6 +64,37 @@ def test_plugins_are_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     from collavo.registry import PROJECTORS
 
     PROJECTORS.remove("of_a_plugin")
+
+
+def test_without_a_kind_the_kinds_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list"]) == 0
+    printed = capsys.readouterr().out
+    assert main(["list", "--json"]) == 0
+    counts = json.loads(capsys.readouterr().out)
+    assert tuple(counts) == ALL and all(f"  {kind} " in printed for kind in ALL)
+    main(["list", "pipelines", "--json"])
+    assert counts["pipelines"] == len(json.loads(capsys.readouterr().out))
+
+
+def test_datasets_say_where_their_files_are(
+    no_root: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def files(*words: str) -> dict[str, dict[str, str]]:
+        assert main(["list", "datasets", "--json", *words]) == 0
+        return {row["name"]: row["files"] for row in json.loads(capsys.readouterr().out)}
+
+    assert {place["kind"] for place in files().values()} == {"miniature"}
+    (tmp_path / "POPE").mkdir()
+    for split in ("random", "popular", "adversarial"):
+        (tmp_path / f"POPE/coco_pope_{split}.json").write_text("not read\n")
+    found = files("--overrides", "DATASETS.ROOT", str(tmp_path))
+    assert found["pope_test"]["kind"] == "root"
+    assert found["pope_test"]["path"].startswith(str(tmp_path / "POPE"))
+    assert found["mme"]["kind"] == "missing" and str(tmp_path) in found["mme"]["reason"]
+    main(["list", "datasets", "--overrides", "DATASETS.ROOT", str(tmp_path)])
+    printed = capsys.readouterr().out
+    assert f"root: {tmp_path} (from DATASETS.ROOT)" in printed and "group paper: gqa_" in printed
+    assert "missing: check NAME says what was looked for" in printed
 
 
 def test_unknown_kind_is_named(capsys: pytest.CaptureFixture[str]) -> None:

@@ -58,7 +58,7 @@ def test_tables_come_first_and_json_last(
     assert result["counts"] == {"expected": 12, "answered": 12, "failed": 0}
     assert result["flags"] == {
         "miniature": False, "untrained": False, "subset": False, "failures": False,
-        "repeats_references": False, "repeats_questions": False,
+        "builtin_model": False, "repeats_references": False, "repeats_questions": False,
     }  # fmt: skip
     text = "\n".join(lines)
     for word in ("POPE", "adversarial", "yes_ratio", "vlmevalkit", "arXiv:2402.11248", "87.2"):

@@ -50,8 +50,11 @@ def test_pope_answers_of_the_old_release_do_not_pass_for_the_new_one(
         shutil.copy(shared / f"data/pope/coco_pope_{split}.json", tmp_path / "POPE")
     answers = shared / "data/pope/answers_llava-v1.5-13b.jsonl"
     said = _refused(capsys, "pope_test", answers, "--overrides", "DATASETS.ROOT", tmp_path)
-    assert "is not that of the dataset's question" in said
-    assert "may be of another release" in said
+    assert (
+        "The dataset's files are of the present release (9,000 questions) and the answers of the "
+        "release before 2024, with 2,910 random questions (8,910): place the files" in said
+    )
+    assert "unknown" not in said and len(said.splitlines()) == 3
 
 
 @pytest.mark.parametrize(

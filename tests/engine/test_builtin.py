@@ -31,7 +31,8 @@ def test_pope_and_mme_share_prefixes_and_change_no_answer(evaluate):
     assert code == 0
     assert results["flags"] == {
         "miniature": True, "untrained": results["flags"]["untrained"], "subset": True,
-        "failures": False,
+        "failures": False, "builtin_model": True, "repeats_references": False,
+        "repeats_questions": False,
     }  # fmt: skip
     assert results["verify"] == {"samples": 4, "flips": []}
     assert results["timings"]["prefill_saved"] > 1

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from collavo.config.files import find_config, flatten, read_yaml
+from collavo.datasets.registration.names import dataset_name
 from collavo.engine.ablation.plan import Arm, Comparison, Figure, Plan, Settings, Stage
 from collavo.errors import ConfigError
 
@@ -163,7 +164,7 @@ def _figure(where: str, entry: Any) -> Figure:
         raise ConfigError(f"{where}: figure is {words!r}; name a figure, or several with + between")
     name = _name(where, fields) if "name" in fields else words
     label = _text(where, fields, "label") or name
-    return Figure(name, label, _text(where, fields, "dataset"), terms)
+    return Figure(name, label, dataset_name(_text(where, fields, "dataset")), terms)
 
 
 def _table(where: str, entry: Any, plan: Plan, reference: str) -> Comparison:

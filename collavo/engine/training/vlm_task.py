@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -170,7 +171,7 @@ class VLMTask:
         """Returns the model as it is, for the evaluation engine; its identity names the step."""
         self.vlm.identity = {**self.vlm.identity, "training": {"step": step, **self._start}}
         self.vlm.eval()
-        return self._parts
+        return replace(self._parts, weights=f"in training, after step {step}")
 
     def _rows(self, batch: Batch) -> Rows:
         return Rows(
