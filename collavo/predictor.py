@@ -5,26 +5,27 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-import numpy as np
 import torch
 from PIL import Image
 
 from collavo.config import get_cfg
 from collavo.datasets.mappers.given import ImageLike, Images, paired
 from collavo.datasets.mappers.image import open_image
-from collavo.datasets.mappers.vqa import ImageMapper
+from collavo.engine.images import visual_of
+from collavo.engine.models import generation_of, load_model
 from collavo.engine.plan import common_prefix
-from collavo.modeling.architectures.base import Generation
+from collavo.engine.prepare import pictures_of
 from collavo.modeling.crayon.draw import draw_crayon
-from collavo.modeling.crayon.prompt import get_mode, make_crayon_prompt
+from collavo.modeling.crayon.prompt import make_crayon_prompt
 from collavo.records import CrayonPrompt, ImageRef, Segments
-from collavo.registry import ARCHITECTURES, SEGMENTERS
 
 if TYPE_CHECKING:
     from collavo.modeling.architectures.base import Architecture
+    from collavo.modeling.image_policies.base import VisualInput
     from collavo.modeling.segmenters.base import Segmenter
 
 logger = logging.getLogger(__name__)
@@ -87,21 +88,16 @@ class Predictor:
     ) -> None:
         cfg = get_cfg() if cfg is None else cfg
         self.cfg = cfg
-        self.architecture = architecture or ARCHITECTURES.get(cfg.MODEL.NAME).from_config(cfg)
+        model = load_model(cfg, architecture=architecture, segmenter=segmenter)
+        self.architecture = model.architecture
         self.architecture.eval()
         self.mode = cfg.CRAYON.MODE if self.architecture.uses_crayon else "none"
-        self.segmenter = segmenter
-        if get_mode(self.mode) == get_mode("none"):
-            self.segmenter = None
-        elif segmenter is None:
-            device = next(self.architecture.parameters()).device
-            kind = SEGMENTERS.get(cfg.SEGMENTER.NAME)
-            self.segmenter = kind.from_config(cfg, grid=self.architecture.grid, device=device)
-        self.generation = _generation(cfg)
-        self._mapper = ImageMapper(self.architecture.image_size)
-        for part in (self.architecture, self.segmenter):
-            if getattr(part, "untrained", False):
-                logger.warning("%s is untrained: it shows the way, not the answers", _role(part))
+        self.segmenter = model.segmenter
+        self.generation = generation_of(cfg)
+        self._visual = partial(visual_of, mapper=model.mapper, prepare=self.architecture.prepare)
+        for part, role in ((self.architecture, "the model"), (self.segmenter, "the segmenter")):
+            if part is not None and part.untrained:
+                logger.warning("%s is untrained: it shows the way, not the answers", role)
 
     @classmethod
     def from_pretrained(
@@ -165,20 +161,19 @@ class Predictor:
         self, refs: Sequence[ImageRef], rows: Sequence[tuple[int, int, str]]
     ) -> dict[int, Prediction]:
         """Answers (number, index in `refs`, question) rows; returns predictions by number."""
-        arrays = np.stack([self._mapper(ref) for ref in refs])
-        pixels = torch.from_numpy(arrays).permute(0, 3, 1, 2).contiguous()
+        visuals = [self._visual(ref) for ref in refs]
         segments: list[Segments | None] = [None] * len(refs)
         crayon = None
         texts: list[str | None] = [None] * len(refs)
         names: tuple[str, ...] = ()
         if self.segmenter is not None:
             names = self.segmenter.class_names
-            segments = list(self.segmenter.segment(pixels, refs))
+            segments = list(self.segmenter.segment(pictures_of(visuals, "cpu"), refs))
             crayon = make_crayon_prompt([s for s in segments if s], names, self.mode)
             texts = list(crayon.text)
         prompts = [self.architecture.render(q, texts[owner]) for _, owner, q in rows]
         owners = [owner for _, owner, _ in rows]
-        answers = self._answers(pixels, crayon, prompts, owners)
+        answers = self._answers(visuals, crayon, prompts, owners)
         found = {}
         for (number, owner, question), prompt, answer in zip(rows, prompts, answers, strict=True):
             found[number] = Prediction(
@@ -195,7 +190,7 @@ class Predictor:
 
     def _answers(
         self,
-        pixels: torch.Tensor,
+        visuals: Sequence[VisualInput],
         crayon: CrayonPrompt | None,
         prompts: Sequence[str],
         owners: Sequence[int],
@@ -204,16 +199,16 @@ class Predictor:
         maps = crayon if crayon is not None and crayon.semantic is not None else None
         ids = [tuple(model.tokenize(prompt)) for prompt in prompts]
         if not model.supports_prefix:
-            index = torch.tensor(owners)
-            return model.generate(ids, pixels[index], _of_rows(maps, index), self.generation)
+            rows = _of_rows(maps, torch.tensor(owners))
+            return model.generate(ids, [(visuals[o],) for o in owners], rows, self.generation)
         shared = [
             common_prefix([row for row, o in zip(ids, owners, strict=True) if o == image])
-            for image in range(len(pixels))
+            for image in range(len(visuals))
         ]
         first = {owner: row for row, owner in zip(ids, owners, strict=True)}
         prefixes = [first[image][:length] for image, length in enumerate(shared)]
         suffixes = [row[shared[owner] :] for row, owner in zip(ids, owners, strict=True)]
-        contexts = model.encode(pixels, maps, prefixes)
+        contexts = model.encode([(visual,) for visual in visuals], maps, prefixes)
         return model.answer(contexts, suffixes, owners, self.generation)
 
 
@@ -226,21 +221,3 @@ def _of_rows(crayon: CrayonPrompt | None, index: torch.Tensor) -> CrayonPrompt |
         for table in (crayon.semantic, crayon.number)
     )
     return CrayonPrompt(semantic, number, [crayon.text[i] for i in index.tolist()])
-
-
-def _generation(cfg: Any) -> Generation:
-    settings = cfg.GENERATION
-    return Generation(
-        num_beams=settings.NUM_BEAMS,
-        max_new_tokens=settings.MAX_NEW_TOKENS,
-        do_sample=settings.DO_SAMPLE,
-        temperature=settings.TEMPERATURE,
-        top_p=settings.TOP_P,
-        seed=cfg.RANDOM_SEED,
-        stop=settings.STOP,
-        length_penalty=settings.LENGTH_PENALTY,
-    )
-
-
-def _role(part: object) -> str:
-    return "the segmenter" if hasattr(part, "segment") else "the model"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -72,29 +73,99 @@ class ImageRef:
         return hashlib.sha256(self.read()).hexdigest()
 
 
-@dataclass(frozen=True)
+_ABSENT: Any = object()
+
+
+@dataclass(frozen=True, init=False)
 class Sample:
-    """One question about one image (or none).
+    """One question about some images (or none).
 
     Args:
         sample_id: Unique in its dataset, stable across machines: `<dataset>:<the benchmark's key>`.
-        image: The image, or None for a text-only question.
-        question: As the benchmark words it.
+        images: The images, in the order of the question's image tags; none for text alone.
+        question: As the benchmark words it; "<image>" marks a place where the benchmark has one.
         question_id: The benchmark's own id, which may repeat (MME).
         options: The choices of a multiple-choice question, in order.
         answers: The references; empty where the split hides them.
         category: The benchmark's own grouping (POPE split, MME task, ...).
         extra: The benchmark's own fields, for its evaluator.
+        image: Deprecated: the one image, or None, in the place of `images`.
     """
 
     sample_id: str
-    image: ImageRef | None
+    images: tuple[ImageRef, ...]
     question: str
     question_id: str | int
-    options: tuple[str, ...] = ()
-    answers: tuple[str, ...] = ()
-    category: str = ""
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    options: tuple[str, ...]
+    answers: tuple[str, ...]
+    category: str
+    extra: Mapping[str, Any]
+
+    def __init__(
+        self,
+        sample_id: str,
+        images: Sequence[ImageRef] = _ABSENT,
+        question: str = _ABSENT,
+        question_id: str | int = _ABSENT,
+        options: tuple[str, ...] = (),
+        answers: tuple[str, ...] = (),
+        category: str = "",
+        extra: Mapping[str, Any] | None = None,
+        *,
+        image: ImageRef | None = _ABSENT,
+    ) -> None:
+        if image is not _ABSENT:
+            if images is not _ABSENT:
+                raise TypeError("a Sample takes images or image, not both")
+            images = _one(image)
+        elif images is None or isinstance(images, ImageRef):  # the second place was the image's
+            images = _one(images)
+        fields: dict[str, Any] = {
+            "sample_id": sample_id, "images": images, "question": question,
+            "question_id": question_id, "options": options, "answers": answers,
+            "category": category, "extra": {} if extra is None else extra,
+        }  # fmt: skip
+        for name, value in fields.items():
+            if value is _ABSENT:
+                raise TypeError(f"Sample {sample_id!r} lacks {name}")
+            value = tuple(value) if name == "images" else value
+            object.__setattr__(self, name, value)  # as a frozen dataclass's own __init__ does
+
+    @property
+    def image(self) -> ImageRef | None:
+        """Deprecated: the first of `images`, or None."""
+        _warn_of_image(3)
+        return self.images[0] if self.images else None
+
+
+class ImageDeprecationWarning(DeprecationWarning):
+    """`Sample.image` is used; the commands show it, which Python would keep from users."""
+
+
+_warned = False
+
+
+def _one(image: ImageRef | None) -> tuple[ImageRef, ...]:
+    _warn_of_image(4)
+    return one_image(image)
+
+
+def _warn_of_image(stacklevel: int) -> None:
+    """Warns once a process, at the caller's line."""
+    global _warned
+    if not _warned:
+        warnings.warn(
+            "Sample.image is deprecated: a sample has `images`, a tuple (empty without image). "
+            "Write Sample(images=(ref,), ...) and read sample.images",
+            ImageDeprecationWarning,
+            stacklevel=stacklevel,
+        )
+        _warned = True  # behind the warning, so that one turned into an error stays one
+
+
+def one_image(image: ImageRef | None) -> tuple[ImageRef, ...]:
+    """Returns a sample's `images` where a row has one image or none."""
+    return () if image is None else (image,)
 
 
 @dataclass(frozen=True)

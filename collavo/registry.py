@@ -8,7 +8,19 @@ import importlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collavo.datasets.evaluation.base import Evaluator
+    from collavo.datasets.mappers.vqa import ImageMapper
+    from collavo.modeling.architectures.base import Architecture
+    from collavo.modeling.image_policies.base import ImagePolicy
+    from collavo.modeling.llms.base import LLMFamily
+    from collavo.modeling.losses.base import TokenLoss
+    from collavo.modeling.projectors.base import Projector
+    from collavo.modeling.segmenters.base import Segmenter
+    from collavo.modeling.vision_encoders.base import VisionEncoder
+    from collavo.pipeline.base import Pipeline
 
 T = TypeVar("T")
 C = TypeVar("C", bound=Callable[..., Any])
@@ -234,13 +246,16 @@ def _registrations(file: Path, module: str, variable: str) -> Iterator[Entry]:
             yield Entry(str(names[0]).lower(), module, doc[0] if doc else "", aliases)
 
 
-ARCHITECTURES: Registry[Any] = Registry("model", "collavo.modeling.architectures")
-EVALUATORS: Registry[Any] = Registry("evaluator", "collavo.datasets.evaluation")
-LLMS: Registry[Any] = Registry("llm", "collavo.modeling.llms")
-LOSSES: Registry[Any] = Registry("loss", "collavo.modeling.losses")
-MAPPERS: Registry[Any] = Registry("mapper", "collavo.datasets.mappers")
+ARCHITECTURES: Registry[Architecture] = Registry("model", "collavo.modeling.architectures")
+EVALUATORS: Registry[Evaluator] = Registry("evaluator", "collavo.datasets.evaluation")
+IMAGE_POLICIES: Registry[ImagePolicy] = Registry("image policy", "collavo.modeling.image_policies")
+LLMS: Registry[LLMFamily] = Registry("llm", "collavo.modeling.llms")
+LOSSES: Registry[TokenLoss] = Registry("loss", "collavo.modeling.losses")
+MAPPERS: Registry[ImageMapper] = Registry("mapper", "collavo.datasets.mappers")
 PARSERS: Registry[Any] = Registry("parser", "collavo.datasets.evaluation")
-PIPELINES: Registry[Any] = Registry("pipeline", "collavo.pipeline")
-PROJECTORS: Registry[Any] = Registry("projector", "collavo.modeling.projectors")
-SEGMENTERS: Registry[Any] = Registry("segmenter", "collavo.modeling.segmenters")
-VISION_ENCODERS: Registry[Any] = Registry("vision encoder", "collavo.modeling.vision_encoders")
+PIPELINES: Registry[Pipeline] = Registry("pipeline", "collavo.pipeline")
+PROJECTORS: Registry[Projector] = Registry("projector", "collavo.modeling.projectors")
+SEGMENTERS: Registry[Segmenter] = Registry("segmenter", "collavo.modeling.segmenters")
+VISION_ENCODERS: Registry[VisionEncoder] = Registry(
+    "vision encoder", "collavo.modeling.vision_encoders"
+)

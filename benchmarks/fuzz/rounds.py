@@ -69,9 +69,9 @@ def read_everything(name: str, answers: Path | None, work: Path, dice: random.Ra
             pipeline.prompt(sample).encode("utf-8")
             pipeline.parse(dice.choice(ODD_ANSWERS), sample)
     for sample in dice.sample(samples, min(2, len(samples))):
-        if sample.image is not None:
+        if sample.images:
             with suppress(UserError):  # it may be missing: answers can be scored all the same
-                open_image(sample.image)
+                open_image(sample.images[0])
     texts = {s.sample_id: odd_answer(s, dice) for s in samples}
     evaluator = EVALUATORS.get(metadata.evaluator_type)()
     facts = metadata.as_dict()

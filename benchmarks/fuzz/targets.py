@@ -157,7 +157,7 @@ def _store(samples: Sequence[Sample], folder: Path) -> Path:
 
 
 def _fields(sample: Sample) -> dict[str, Any]:
-    assert sample.image is not None
+    assert sample.images
     return {
         "question_id": str(sample.question_id),
         "question": sample.question,
@@ -173,9 +173,9 @@ def _write_tsv(path: Path, samples: Sequence[Sample]) -> None:
     first: dict[bytes, int] = {}
     for number, sample in enumerate(samples):
         row = _fields(sample)
-        assert sample.image is not None
-        home = first.setdefault(sample.image.read(), number)
-        image = base64.b64encode(sample.image.read()).decode() if home == number else str(home)
+        assert sample.images
+        home = first.setdefault(sample.images[0].read(), number)
+        image = base64.b64encode(sample.images[0].read()).decode() if home == number else str(home)
         cells = (str(number), image, row["question"], row["answer"], row["category"])
         lines.append("\t".join(cells))
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -188,8 +188,8 @@ def _write_parquet(path: Path, samples: Sequence[Sample]) -> None:
     path.parent.mkdir(parents=True)
     rows = []
     for sample in samples:
-        assert sample.image is not None
-        rows.append({**_fields(sample), "image": {"bytes": sample.image.read(), "path": None}})
+        assert sample.images
+        rows.append({**_fields(sample), "image": {"bytes": sample.images[0].read(), "path": None}})
     image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
     names = [name for name in rows[0] if name != "image"]
     schema = pa.schema([*((name, pa.string()) for name in names), ("image", image)])
@@ -223,7 +223,7 @@ def _write_own(folder: Path, home: Path) -> list[str]:
     """Writes small datasets of every kind that is named by its path."""
     folder.mkdir()
     use_root(home)
-    images = [s.image for s in catalog.samples_of("pope_test")[:3] if s.image is not None]
+    images = [s.images[0] for s in catalog.samples_of("pope_test")[:3] if s.images]
     encoded = base64.b64encode(images[0].read()).decode()
     choice = [
         "index\timage\timage_path\thint\tquestion\tA\tB\tC\tanswer\tcategory",

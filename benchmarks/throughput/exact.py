@@ -11,7 +11,6 @@ import torch
 
 from benchmarks.throughput.measure import replaced
 from benchmarks.throughput.ours_run import OursRunner
-from collavo.modeling.architectures.collavo_answers import stop_ids
 from collavo.modeling.ops.beam_search import BeamSearch
 
 
@@ -40,15 +39,17 @@ def exact_answer(folder: Path, work: Path, load: str, sample_id: str) -> list[in
     with replaced(type(model), "generate", catching):
         runner.run(task)
     runner.close()
-    prompts, pixels, crayon, generation = caught[0]
-    ends = stop_ids(model, generation)
-    exact = _search(deepcopy(model).double(), list(prompts[0]), pixels, crayon, generation, ends)
+    prompts, visuals, crayon, generation = caught[0]
+    ends = model.stop_ids(generation)
+    exact = _search(
+        deepcopy(model).double(), list(prompts[0]), visuals[0], crayon, generation, ends
+    )
     return [token for token in exact if token not in ends]
 
 
 @torch.no_grad()
 def _search(
-    model: Any, prompt: list[int], pixels: Any, crayon: Any, generation: Any, ends: Sequence[int]
+    model: Any, prompt: list[int], visuals: Any, crayon: Any, generation: Any, ends: Sequence[int]
 ) -> list[int]:
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)  # the search keeps its scores in it
@@ -58,7 +59,7 @@ def _search(
         while True:
             logits = torch.cat(
                 [
-                    model(torch.tensor([prompt + row]), pixels, crayon, logits_to_keep=1).logits[0]
+                    model(torch.tensor([prompt + row]), visuals, crayon, logits_to_keep=1).logits[0]
                     for row in rows
                 ]
             )

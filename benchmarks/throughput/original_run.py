@@ -75,7 +75,7 @@ class OriginalRunner:
         meter: Meter,
     ) -> list[list[int]]:
         with meter.timed("images"):
-            paths = [s.image.path for s in batch if s.image is not None and s.image.path]
+            paths = [s.images[0].path for s in batch if s.images and s.images[0].path]
             pixels = torch.stack([read_image(path, SIZE) for path in paths])
         with meter.timed("segmentation"):
             inputs = self.processor(

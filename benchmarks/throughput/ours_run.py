@@ -23,7 +23,7 @@ from collavo.engine.accelerator import start_processes, stop_processes
 from collavo.engine.models import Models
 from collavo.engine.run import run_task
 from collavo.engine.tasks import make_tasks
-from collavo.modeling.architectures import collavo_answers
+from collavo.modeling.architectures import composition
 from collavo.modeling.ops import decoding
 from collavo.modeling.ops.prefill_cache import PrefillCache
 
@@ -112,7 +112,7 @@ class OursRunner:
 def _watched(architecture: Any, meter: Meter, by_prompt: dict[str, list[int]]) -> Iterator[None]:
     """Counts the decoder's tokens and seconds by part, and keeps answers by their whole prompt."""
     generate, forward, fill = (
-        collavo_answers.generate_shared,
+        composition.generate_shared,
         decoding.forward_rows,
         PrefillCache.fill,
     )
@@ -144,9 +144,9 @@ def _watched(architecture: Any, meter: Meter, by_prompt: dict[str, list[int]]) -
             fill(cache, body, **inputs)
 
     with ExitStack() as stack:
-        stack.enter_context(replaced(collavo_answers, "generate_shared", kept))
+        stack.enter_context(replaced(composition, "generate_shared", kept))
         stack.enter_context(replaced(decoding, "forward_rows", counted))
         stack.enter_context(replaced(PrefillCache, "fill", filled))
-        see = meter.wrap(architecture.see, "vision")
-        stack.enter_context(replaced(architecture, "see", see))
+        see = meter.wrap(architecture.embed_images, "vision")
+        stack.enter_context(replaced(architecture, "embed_images", see))
         yield

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from collavo.datasets.registration.catalog import DatasetCatalog, MetadataCatalog
 from collavo.modeling.segmenters.mask2former import Mask2FormerSegmenter
-from collavo.records import ImageRef, Sample
+from collavo.records import ImageRef, Sample, one_image
 from collavo.registry import SEGMENTERS
 
 FOLDER = "COLLAVO_THROUGHPUT"
@@ -41,7 +41,7 @@ def load(name: str) -> list[Sample]:
         samples.append(
             Sample(
                 f"throughput_{name}:{row['question_id']}",
-                ref,
+                one_image(ref),
                 row["text"],
                 row["question_id"],
                 answers=(row["label"],),

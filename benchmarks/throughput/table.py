@@ -89,7 +89,7 @@ def _block(
     return {
         "load": load,
         "questions": len(samples),
-        "images": len({s.image for s in samples}),
+        "images": len({s.images[0] for s in samples}),
         "load_average": [loaded, load_average()],
         "matmul_peak": [peak, matmul_peak()],
         "original": theirs.record(),

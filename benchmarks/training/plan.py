@@ -186,7 +186,7 @@ def _step(model: CoLLaVO, optimizer: SideAdamW, kind: str, batch: int, length: i
     meta = torch.device("meta")
     size = model.image_size
     pixels = torch.empty(batch, 3, size, size, dtype=torch.uint8, device=meta)
-    image = model.projector(model.look(pixels))
+    image = model.embed_images(model.squares(pixels)).embeds.view(batch, model.num_tokens, -1)
     rows = torch.empty(PAIRS, dtype=torch.long, device=meta)
     tables = model.crayon.seg_prompt_embed(rows) + model.crayon.seg_num_embed(rows)
     features = model.crayon_projector.project(tables).to(torch.bfloat16)

@@ -65,7 +65,6 @@ def _build_one(name: str, args: argparse.Namespace) -> bool:
     cfg = get_cfg(args.conf_files, args.overrides, args.config_overrides, benchmark)
     samples = catalog.samples_of(name)
 
-    from collavo.datasets.mappers.vqa import ImageMapper
     from collavo.engine.crayon_build import build_cache
     from collavo.engine.crayon_cache import open_cache
     from collavo.engine.display import Display
@@ -79,11 +78,11 @@ def _build_one(name: str, args: argparse.Namespace) -> bool:
             f"SEGMENTER.NAME {cfg.SEGMENTER.NAME!r} reads its maps from disk already; there is "
             "nothing to build"
         )
-    refs = [unit.image for unit in make_units(samples) if unit.image is not None]
+    refs = list(dict.fromkeys(ref for unit in make_units(samples) for ref in unit.images))
     refs = refs[: args.limit or None]
     batch = 32 if "cuda" in cfg.DEVICE or _has_cuda(cfg) else 8
     with Display(name, len(refs), active=True) as display:
-        counts = build_cache(refs, segmenter, ImageMapper(size), cache, batch, display.show)
+        counts = build_cache(refs, segmenter, size, cache, batch, display.show)
     cache.close()
     for label, reason in counts.failed.items():
         print(f"{name}: {label}: {reason}")
@@ -97,12 +96,9 @@ def _build_one(name: str, args: argparse.Namespace) -> bool:
 
 def _draw(args: argparse.Namespace) -> int:
     """Writes <name>_crayon.png for each image, and prints the sentence of each."""
-    import numpy as np
-    import torch
-
     from collavo.config import get_cfg
     from collavo.datasets.mappers.image import open_image
-    from collavo.datasets.mappers.vqa import ImageMapper
+    from collavo.engine.crayon_build import squashed
     from collavo.modeling.crayon.draw import draw_crayon
     from collavo.modeling.crayon.prompt import make_crayon_prompt
     from collavo.records import ImageRef
@@ -111,12 +107,10 @@ def _draw(args: argparse.Namespace) -> int:
     refs = [ImageRef(path=Path(target)) for target in args.targets]
     pictures = [open_image(ref) for ref in refs]
     segmenter, size = _segmenter(cfg)
-    mapper = ImageMapper(size)
     folder = Path(args.to or ".")
     folder.mkdir(parents=True, exist_ok=True)
     for ref, picture in zip(refs, pictures, strict=True):
-        pixels = torch.from_numpy(np.stack([mapper(ref)])).permute(0, 3, 1, 2)
-        segments = segmenter.segment(pixels, [ref])
+        segments = segmenter.segment(squashed(ref, size)[None], [ref])
         crayon = make_crayon_prompt(segments, segmenter.class_names)
         target = folder / f"{Path(ref.label).stem}_crayon.png"
         draw_crayon(picture, segments[0], segmenter.class_names).save(target)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from collavo import registry
 from collavo.errors import EXIT_OK
@@ -16,13 +16,14 @@ from collavo.errors import EXIT_OK
 if TYPE_CHECKING:
     from collavo.datasets.registration.places import Place
 
-KINDS = {
+KINDS: dict[str, registry.Registry[Any]] = {
     "pipelines": registry.PIPELINES,
     "evaluators": registry.EVALUATORS,
     "parsers": registry.PARSERS,
     "models": registry.ARCHITECTURES,
     "segmenters": registry.SEGMENTERS,
     "vision_encoders": registry.VISION_ENCODERS,
+    "image_policies": registry.IMAGE_POLICIES,
     "projectors": registry.PROJECTORS,
     "llms": registry.LLMS,
     "losses": registry.LOSSES,

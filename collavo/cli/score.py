@@ -331,7 +331,7 @@ def _per_sample(given: _Given, evaluation: Evaluation) -> list[dict[str, Any]]:
             "question_id": sample.question_id,
             "category": sample.category,
             "question": sample.question,
-            "image": image_label(sample.image) or str(sample.extra.get("image") or ""),
+            "image": image_label(*sample.images) or str(sample.extra.get("image") or ""),
             "answer": given.answers[sample.sample_id],
             **asdict(evaluation.per_sample[sample.sample_id]),
         }

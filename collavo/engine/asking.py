@@ -80,36 +80,36 @@ class Asker:
                 "EVAL.SCORING likelihood needs a model that shares prefixes and EVAL.REUSE prefix; "
                 "set EVAL.SCORING generate"
             )
-        encodes = batch.pixels is not None or self._score is not None
+        encodes = batch.pictured or self._score is not None
         shared = encodes and self._reuse == "prefix"
         rows = batch.rows
-        grid = self.architecture.grid
-        image_tokens = grid[0] * grid[1] if batch.pixels is not None else 0
         weights = {
-            id(r): self._weight(len(r.suffix) if shared else len(r.tokens) + image_tokens)
+            id(r): self._weight(
+                len(r.suffix) if shared else len(r.tokens) + batch.image_tokens(r.owner)
+            )
             for r in rows
         }
         if encodes and self._reuse != "none":
             contexts = self._encode(batch)
             self._in_batches(rows, weights, lambda part: self._answer(part, contexts), take)
         else:
-            self._in_batches(
-                rows, weights, lambda part: self._generate(part, batch, image_tokens), take
-            )
+            self._in_batches(rows, weights, lambda part: self._generate(part, batch), take)
 
     def _encode(self, batch: Batch) -> list[ImageContext]:
         prefixes: list[tuple[int, ...]] = [()] * len(batch.items)
         for row in batch.rows:
             prefixes[row.owner] = row.tokens[: row.prefix]
         known: dict[str, Any] = {}
-        if self._features is not None and batch.pixels is not None:
+        if self._features is not None and batch.pictured:
             with self._stats.timed("vision"):
                 known["features"] = self._features.levels(
-                    [item.digest for item in batch.items], batch.pixels, self.architecture.look
+                    [digest for item in batch.items for digest in item.digests],
+                    [visual for item in batch.items for visual in item.visuals],
+                    self.architecture.image_features,
                 )
         with self._stats.timed("prefill"):
             contexts = self.architecture.encode(
-                batch.pixels, batch.crayon, prefixes, self._reuse, **known
+                batch.visuals, batch.crayon, prefixes, self._reuse, **known
             )
             if self._device.startswith("cuda"):
                 torch.cuda.synchronize(self._device)
@@ -132,13 +132,15 @@ class Asker:
         answers = self.architecture.answer(contexts, suffixes, owners, self.generation)
         return [(text, {}) for text in answers]
 
-    def _generate(self, rows: Sequence[Row], batch: Batch, image_tokens: int) -> list[Answer]:
-        whole = sum(len(r.tokens) + image_tokens for r in rows)
+    def _generate(self, rows: Sequence[Row], batch: Batch) -> list[Answer]:
+        whole = sum(len(r.tokens) + batch.image_tokens(r.owner) for r in rows)
         self._stats.add("suffix_tokens", whole)
         self._stats.add("tokens_unshared", whole)
-        pixels = None if batch.pixels is None else batch.pixels[[r.owner for r in rows]]
         answers = self.architecture.generate(
-            [r.tokens for r in rows], pixels, batch.crayon_of(rows), self.generation
+            [r.tokens for r in rows],
+            [batch.items[r.owner].visuals for r in rows],
+            batch.crayon_of(rows),
+            self.generation,
         )
         return [(text, {}) for text in answers]
 

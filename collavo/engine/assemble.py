@@ -65,13 +65,13 @@ def assemble(
     architecture, device = model.architecture, model.device
     pictures = {}
     if model.segmenter is not None and folder is not None:
-        drawn = [u for u in units if u.image is not None][: cfg.VIS.SAMPLES]
+        drawn = [u for u in units if u.images][: cfg.VIS.SAMPLES]
         keys = [(u.key, u.samples[0].sample_id) for u in drawn]
         pictures = picture_paths(folder / "pictures", keys)
     crayons = CrayonMaker(model.segmenter, cfg.CRAYON.MODE, segment_cache(cfg, model), pictures)
     stats = Stats()
     rows = -(-task.batch_size // world)  # rounded up
-    expected = architecture.grid[0] * architecture.grid[1] + PROMPT_TOKENS
+    expected = architecture.expected_image_tokens() + PROMPT_TOKENS
     limits = Limits.guess(device, expected, cfg.EVAL.TOKEN_BUDGET, rows)
     score = None
     if cfg.EVAL.SCORING == "likelihood":
@@ -83,7 +83,7 @@ def assemble(
     features = open_features(cfg.VISION.CACHE, model)
     asker = Asker(architecture, generation, device, limits, stats, reuse, score, features)
     answerer = Answerer(preparer, asker, emit, device, reuse)
-    loader = ImageLoader(model.mapper, done, cfg.DATALOADER.NUM_WORKERS)
+    loader = ImageLoader(model.mapper, architecture.prepare, done, cfg.DATALOADER.NUM_WORKERS)
     ahead = None
     if crayons.segments_images and reuse != "none" and overlaps(cfg.EVAL.OVERLAP, device):
         ahead = Overlap(preparer.segment, device)

@@ -70,9 +70,10 @@ class Answerer:
         for item in items:
             if item.error is not None:
                 self._fail(item, item.error)
-        pictured = [i for i in items if i.pending and i.unit.image is not None]
-        worded = [i for i in items if i.pending and i.unit.image is None]
-        for kind in (pictured, worded):
+        kinds: dict[object, list[Loaded]] = {}  # units of equal shapes are computed together
+        for item in sorted((i for i in items if i.pending), key=lambda i: not i.unit.images):
+            kinds.setdefault(tuple(v.shape_key for v in item.visuals), []).append(item)
+        for kind in kinds.values():
             for batch in self._apart(kind) if self._reuse == "none" else [kind]:
                 if batch:
                     self._run(batch)

@@ -11,14 +11,17 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
+from collavo.datasets.mappers.image import open_image
 from collavo.engine.crayon_cache import CrayonCache
 from collavo.errors import DataError, UserError
+from collavo.modeling.image_policies.square import Squash
 from collavo.records import ImageRef
 
 if TYPE_CHECKING:
+    from jaxtyping import UInt8
+
     from collavo.modeling.segmenters.base import Segmenter
 
 logger = logging.getLogger(__name__)
@@ -45,14 +48,14 @@ class BuildCounts:
 class _Loaded:
     ref: ImageRef
     digest: str = ""
-    pixels: np.ndarray | None = None
+    pixels: torch.Tensor | None = None
     error: str = ""
 
 
 def build_cache(
     refs: Sequence[ImageRef],
     segmenter: Segmenter,
-    mapper: Callable[[ImageRef], np.ndarray],
+    size: int,
     cache: CrayonCache,
     batch_size: int = 8,
     moved: Callable[[int], None] = lambda seen: None,
@@ -62,7 +65,7 @@ def build_cache(
     Args:
         refs: The images.
         segmenter: The segmenter that the cache was opened for.
-        mapper: Makes the square uint8 (H, W, 3) array that the segmenter sees.
+        size: Height and width in pixels of the squares that the segmenter sees.
         cache: Written batch by batch.
         batch_size: Images that are segmented at a time.
         moved: Called with the number of images that are behind us.
@@ -73,7 +76,7 @@ def build_cache(
     counts, seen, done = BuildCounts(), set[str](), 0
     batch: list[_Loaded] = []
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1), "images") as pool:
-        for item in _ahead(pool, lambda ref: _load(ref, mapper, cache), refs, 4 * batch_size):
+        for item in _ahead(pool, lambda ref: _load(ref, size, cache), refs, 4 * batch_size):
             done += 1
             if item.error:
                 counts.failed[item.ref.label] = item.error
@@ -93,13 +96,24 @@ def build_cache(
     return counts
 
 
-def _load(ref: ImageRef, mapper: Callable[[ImageRef], np.ndarray], cache: CrayonCache) -> _Loaded:
+def squashed(ref: ImageRef, size: int) -> UInt8[torch.Tensor, "3 size size"]:
+    """Opens an image as CoLLaVO's segmenter is shown it.
+
+    Raises:
+        DataError: It cannot be opened.
+    """
+    pixels = Squash(size, 0)(open_image(ref)).picture
+    assert pixels is not None, "a square policy makes a picture"
+    return pixels
+
+
+def _load(ref: ImageRef, size: int, cache: CrayonCache) -> _Loaded:
     try:
         data = ref.read()
         digest = hashlib.sha256(data).hexdigest()
         if cache.get(digest) is not None:
             return _Loaded(ref, digest)
-        return _Loaded(ref, digest, mapper(ImageRef(data=data, name=ref.label)))
+        return _Loaded(ref, digest, squashed(ImageRef(data=data, name=ref.label), size))
     except (DataError, OSError) as error:
         return _Loaded(ref, error=str(error))
 
@@ -107,8 +121,8 @@ def _load(ref: ImageRef, mapper: Callable[[ImageRef], np.ndarray], cache: Crayon
 def _segment(batch: Sequence[_Loaded], segmenter: Segmenter, cache: CrayonCache) -> int:
     if not batch:
         return 0
-    pixels = torch.from_numpy(np.stack([item.pixels for item in batch if item.pixels is not None]))
-    made = segmenter.segment(pixels.permute(0, 3, 1, 2), [item.ref for item in batch])
+    pixels = torch.stack([item.pixels for item in batch if item.pixels is not None])
+    made = segmenter.segment(pixels, [item.ref for item in batch])
     for item, segments in zip(batch, made, strict=True):
         cache.put(item.digest, segments)
     if cache.fault:

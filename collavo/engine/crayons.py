@@ -69,57 +69,69 @@ class CrayonMaker:
         return self.segments_images and get_mode(self._mode).maps
 
     def make(
-        self, items: Sequence[Loaded], pixels: torch.Tensor
-    ) -> tuple[CrayonPrompt | None, list[str]]:
-        """Segments images and makes their Crayon Prompts.
+        self, items: Sequence[Loaded], pictures: torch.Tensor
+    ) -> tuple[CrayonPrompt, list[str]]:
+        """Segments images and makes their Crayon Prompts; only where there is a segmenter.
 
         Args:
-            items: The images.
-            pixels: Their uint8 pixels (B, 3, H, W).
+            items: Units with images, I of them in all.
+            pictures: uint8 (I, 3, H, W), unit by unit.
 
         Returns:
-            The prompt of the batch (None without crayon) and the sentence about the objects of each
-            image, also in modes that keep it from the model ("" without crayon).
+            The prompt of the images, and the sentence about the objects of each, also in modes
+            that keep it from the model.
         """
-        if self._segmenter is None:
-            return None, [""] * len(items)
+        assert self._segmenter is not None, "asked where there is one"
         from collavo.modeling.crayon.prompt import make_crayon_prompt
 
-        segments = self.find(items, pixels)
+        segments = self.find(items, pictures)
         names = self._segmenter.class_names
-        for item, found in zip(items, segments, strict=True):
-            self._draw(item, found, names)
+        for item in items:
+            self._draw(item, names)
         prompt = make_crayon_prompt(segments, names, self._mode)
         sentences = make_crayon_prompt(segments, names, "text_only").text
         return prompt, [sentence or "" for sentence in sentences]
 
-    def find(self, items: Sequence[Loaded], pixels: torch.Tensor) -> list[Segments]:
-        """Returns the segments of images, and leaves them with the images; one thread at a time.
+    def find(self, items: Sequence[Loaded], pictures: torch.Tensor) -> list[Segments]:
+        """Returns the segments of images, and leaves them with the units; one thread at a time.
 
         Args:
-            items: The images; those that have their segments are not segmented again.
-            pixels: Their uint8 pixels (B, 3, H, W).
+            items: Units; those that have their segments are not segmented again.
+            pictures: uint8 (I, 3, H, W) of all images, unit by unit.
         """
         assert self._segmenter is not None, "asked where there is one"
         with self._turn:
-            for item in items:
-                if item.segments is None and self._cache:
-                    item.segments = self._cache.get(item.digest)
-            new = [row for row, item in enumerate(items) if item.segments is None]
+            images = [(item, place) for item in items for place in range(len(item.digests))]
+            found = [self._known(item, place) for item, place in images]
+            new = [row for row, known in enumerate(found) if known is None]
             if new:
-                refs = [items[row].unit.image for row in new]
-                rows = pixels if len(new) == len(items) else pixels[torch.tensor(new)]
-                made = self._segmenter.segment(rows, [r for r in refs if r is not None])
-                for row, found in zip(new, made, strict=True):
-                    items[row].segments = Segments(found.ids.cpu(), found.segments)
+                refs = [images[row][0].unit.images[images[row][1]] for row in new]
+                rows = pictures if len(new) == len(images) else pictures[torch.tensor(new)]
+                made = self._segmenter.segment(rows, refs)
+                for row, segments in zip(new, made, strict=True):
+                    found[row] = Segments(segments.ids.cpu(), segments.segments)
                     if self._cache:
-                        self._cache.put(items[row].digest, found)
-        return [item.segments for item in items if item.segments is not None]
+                        item, place = images[row]
+                        self._cache.put(item.digests[place], segments)
+        whole = [segments for segments in found if segments is not None]
+        rest = iter(whole)
+        for item in items:
+            item.segments = tuple(next(rest) for _ in item.digests)
+        return whole
 
-    def _draw(self, item: Loaded, segments: Segments, names: Sequence[str]) -> None:
+    def _known(self, item: Loaded, place: int) -> Segments | None:
+        if item.segments:
+            return item.segments[place]
+        return self._cache.get(item.digests[place]) if self._cache else None
+
+    def _draw(self, item: Loaded, names: Sequence[str]) -> None:
+        """Draws a unit's first image, where its picture is wanted."""
         path = self._pictures.pop(item.unit.key, None)
-        if path is not None and self._pool is not None and item.pixels is not None:
-            self._pool.submit(_draw, path, item.pixels, segments, names)
+        if path is not None and self._pool is not None and item.visuals:
+            pixels = item.visuals[0].picture
+            assert pixels is not None, "segmented images have a picture"
+            photo = pixels.permute(1, 2, 0).numpy()
+            self._pool.submit(_draw, path, photo, item.segments[0], names)
 
     def close(self) -> None:
         """Waits for the pictures."""

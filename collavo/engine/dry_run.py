@@ -43,7 +43,7 @@ def dry_run(task: Task, model: Model, processes: Processes) -> int:
 
 
 def _counts(task: Task, units: Sequence[Unit]) -> list[tuple[str, str]]:
-    images = len({id(u.group) if u.image is None else str(u.image.label) for u in units if u.image})
+    images = len({image.label for unit in units for image in unit.images})
     questions = len(task.samples)
     shared = f"{questions / images:.1f}" if images else "-"
     return [
@@ -80,7 +80,7 @@ def _probe(
     parts = ("segmentation", "copy", "prefill")
     image_seconds = sum(sums.get(f"seconds_{p}", 0.0) for p in parts) / images
     question_seconds = sum(sums.get(f"seconds_{p}", 0.0) for p in ("tokens", "answers")) / asked
-    all_images = len([u for u in units if u.image is not None])
+    all_images = sum(len(u.images) for u in units)
     questions = len(task.samples)
     seconds = (all_images * image_seconds + questions * question_seconds) / processes
 
@@ -112,7 +112,7 @@ def _spread(units: Sequence[Unit]) -> list[Unit]:
     step = max(1, len(units) // PROBE)
     for unit in units[::step]:
         part = unit.samples[: max(1, PROBE - count)]
-        chosen.append(Unit(unit.key, unit.image, part, unit.group, unit.cost))
+        chosen.append(Unit(unit.key, unit.images, part, unit.group, unit.cost))
         count += len(part)
         if count >= PROBE:
             break

@@ -178,7 +178,7 @@ def _answer_alone(
     markers.alone(unit)
     loaded = loader.load(unit)
     lost = [s for s in loaded.pending if s.sample_id in killers]
-    answerer.run([Loaded(unit, lost, loaded.digest, error=KILLED)])
+    answerer.run([Loaded(unit, lost, loaded.digests, error=KILLED)])
     left = [s for s in loaded.pending if s.sample_id not in killers]
     loaded.pending = sorted(left, key=lambda s: suspects.blame(unit, s))
     answerer.run_one_by_one(loaded, lambda sample: markers.alone(unit, sample.sample_id))

@@ -25,9 +25,10 @@ from collavo.errors import ConfigError
 from collavo.modeling.architectures.base import Architecture
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, UInt8
+    from jaxtyping import Float
 
     from collavo.engine.models import Model
+    from collavo.modeling.image_policies.base import VisualInput
 
 logger = logging.getLogger(__name__)
 
@@ -43,12 +44,13 @@ def open_features(location: str, model: Model) -> FeatureCache | None:
     if not location:
         return None
     architecture = model.architecture
-    if type(architecture).look is Architecture.look or not architecture.supports_prefix:
+    has_features = type(architecture).image_features is not Architecture.image_features
+    if not has_features or not architecture.supports_prefix:
         raise ConfigError(
             f"VISION.CACHE is {location!r}, but {type(architecture).__name__} keeps no vision "
             "features: leave VISION.CACHE empty"
         )
-    return FeatureCache(Path(location).expanduser() / features_key(model))
+    return FeatureCache(Path(location).expanduser() / features_key(model), model.device)
 
 
 def features_key(model: Model) -> str:
@@ -71,30 +73,30 @@ class FeatureCache:
 
     Args:
         folder: Of this model alone; it need not be there.
+        device: Where the features are wanted.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, device: str = "cpu") -> None:
+        self.folder, self.device = folder, device
         self.fault = ""
 
     def levels(
         self,
         digests: Sequence[str],
-        pixels: UInt8[Tensor, "batch 3 height width"],
-        look: Callable[[Tensor], Sequence[Tensor]],
+        visuals: Sequence[VisualInput],
+        compute: Callable[[Sequence[VisualInput]], Sequence[Tensor]],
     ) -> Levels:
         """Returns the features of a batch, computing and keeping those that are not there.
 
         Args:
             digests: sha256 of each image's bytes.
-            pixels: Its pixels, on the model's device.
-            look: Computes levels of features (B, N, C) of pixels.
+            visuals: The images, of one shape.
+            compute: Computes levels of features (B, N, C) of images.
         """
         known = [self._read(digest) for digest in digests]
         new = [row for row, found in enumerate(known) if found is None]
         if new:
-            rows = pixels if len(new) == len(digests) else pixels[torch.tensor(new)]
-            made = look(rows)
+            made = compute([visuals[row] for row in new])
             if len(new) == len(digests):
                 for row, digest in enumerate(digests):
                     self._write(digest, [level[row] for level in made])
@@ -103,7 +105,7 @@ class FeatureCache:
                 known[row] = [level[place].cpu() for level in made]
                 self._write(digests[row], known[row] or [])
         images = [found for found in known if found is not None]
-        return [torch.stack(level).to(pixels.device) for level in zip(*images, strict=True)]
+        return [torch.stack(level).to(self.device) for level in zip(*images, strict=True)]
 
     def path(self, digest: str) -> Path:
         """Where the features of an image are."""

@@ -41,7 +41,7 @@ def samples_digest(samples: Iterable[Sample]) -> str:
     for s in samples:
         row = [
             s.sample_id,
-            image_label(s.image),
+            image_label(*s.images),
             s.question,
             s.question_id,
             s.options,
@@ -62,10 +62,12 @@ def prompts_digest(prompts: Iterable[str]) -> str:
     return total.hexdigest()
 
 
-def image_label(image: ImageRef | None) -> str:
-    """Names an image, the same on every machine: its path below the dataset's root."""
-    if image is None:
-        return ""
+def image_label(*images: ImageRef) -> str:
+    """Names images, the same on every machine: by their paths below the dataset's root."""
+    return ", ".join(_label(image) for image in images)
+
+
+def _label(image: ImageRef) -> str:
     if image.path is not None and image.root is not None:
         try:
             return image.path.relative_to(image.root).as_posix()

@@ -171,7 +171,7 @@ def _prediction(
             sample_id=sample.sample_id,
             question_id=sample.question_id,
             question=sample.question,
-            image=image_label(sample.image),
+            image=image_label(*sample.images),
             category=sample.category,
             prompt=prompt,
             crayon_text=stored.crayon_text,

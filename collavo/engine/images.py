@@ -9,6 +9,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from PIL import Image
+
 from collavo.engine.plan import Unit
 from collavo.errors import DataError
 from collavo.records import ImageRef, Sample, Segments
@@ -17,28 +19,38 @@ if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import UInt8
 
-Mapper = Callable[[ImageRef], "UInt8[np.ndarray, 'height width 3']"]
+    from collavo.modeling.image_policies.base import VisualInput
+
+Mapper = Callable[[ImageRef], "Image.Image | UInt8[np.ndarray, 'height width 3']"]
+"""Opens an image: RGB, of any size, as Pillow's or as an array in [0, 255]."""
 
 
 @dataclass
 class Loaded:
-    """A unit with its image read.
+    """A unit with its images read.
 
     Args:
         unit: The unit.
-        pending: Its samples that have no answer for this very image yet; shrinks as answers come.
-        digest: sha256 of the image's bytes, "" without image.
-        pixels: uint8 RGB (H, W, 3) at the model's size; None without image or with nothing pending.
-        error: Why the image cannot be used.
-        segments: What was found in it, once it was segmented.
+        pending: Its samples that have no answer for these very images yet; shrinks as answers come.
+        digests: sha256 of each image's bytes.
+        visuals: The images as the model takes them; none without image or with nothing pending.
+        error: Why an image cannot be used.
+        segments: What was found in each image, once they were segmented.
     """
 
     unit: Unit
     pending: list[Sample] = field(default_factory=list)
-    digest: str = ""
-    pixels: UInt8[np.ndarray, "height width 3"] | None = None
+    digests: tuple[str, ...] = ()
+    visuals: tuple[VisualInput, ...] = ()
     error: str | None = None
-    segments: Segments | None = None
+    segments: tuple[Segments, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """Names the content of all its images: "" without any, the image's own sha256 for one."""
+        if len(self.digests) < 2:
+            return "".join(self.digests)
+        return hashlib.sha256(" ".join(self.digests).encode()).hexdigest()
 
 
 class ImageLoader:
@@ -47,15 +59,20 @@ class ImageLoader:
     Threads serve: reading, hashing, decoding and resizing all release the interpreter's lock.
 
     Args:
-        mapper: Turns an image into pixels at the model's size.
+        mapper: Opens an image.
+        prepare: Makes of it what the model takes (`Architecture.prepare`).
         is_done: Says of a sample and an image's digest whether that answer is on disk.
         workers: Threads; -1 takes what suits the machine, 0 loads when asked.
     """
 
     def __init__(
-        self, mapper: Mapper, is_done: Callable[[Sample, str], bool], workers: int = -1
+        self,
+        mapper: Mapper,
+        prepare: Callable[[Image.Image], VisualInput],
+        is_done: Callable[[Sample, str], bool],
+        workers: int = -1,
     ) -> None:
-        self._mapper, self._is_done = mapper, is_done
+        self._mapper, self._prepare, self._is_done = mapper, prepare, is_done
         if workers < 0:
             workers = min(4, os.cpu_count() or 1)
         self._pool = ThreadPoolExecutor(workers, "images") if workers else None
@@ -73,15 +90,14 @@ class ImageLoader:
 
     def load(self, unit: Unit) -> Loaded:
         """Loads one unit; a broken image becomes its error, not an exception."""
-        if unit.image is None:
-            return Loaded(unit, [s for s in unit.samples if not self._is_done(s, "")])
         loaded = Loaded(unit)
         try:
-            data = unit.image.read()
-            loaded.digest = hashlib.sha256(data).hexdigest()
+            read = [(image.read(), image.label) for image in unit.images]
+            loaded.digests = tuple(hashlib.sha256(data).hexdigest() for data, _ in read)
             loaded.pending = [s for s in unit.samples if not self._is_done(s, loaded.digest)]
             if loaded.pending:
-                loaded.pixels = self._mapper(ImageRef(data=data, name=unit.image.label))
+                refs = [ImageRef(data=data, name=label) for data, label in read]
+                loaded.visuals = tuple(visual_of(ref, self._mapper, self._prepare) for ref in refs)
         except Exception as error:  # any fault of an image or of a mapper fails its samples only
             loaded.pending = loaded.pending or list(unit.samples)
             loaded.error = describe(error)
@@ -91,6 +107,18 @@ class ImageLoader:
         """Drops what has not begun."""
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def visual_of(
+    ref: ImageRef, mapper: Mapper, prepare: Callable[[Image.Image], VisualInput]
+) -> VisualInput:
+    """Opens one image and makes of it what a model takes; the one way from file to model.
+
+    Raises:
+        DataError: It cannot be opened, or the model takes none of its kind.
+    """
+    opened = mapper(ref)
+    return prepare(opened if isinstance(opened, Image.Image) else Image.fromarray(opened))
 
 
 def describe(error: BaseException) -> str:

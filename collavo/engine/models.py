@@ -1,4 +1,4 @@
-"""Loads the model and the segmenter that a configuration names, once for all datasets of a run."""
+"""The one place where the model and the segmenter that a configuration names are built."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from collavo.modeling.weights import BUILTIN, is_builtin
 from collavo.registry import ARCHITECTURES, MAPPERS, SEGMENTERS
 
 if TYPE_CHECKING:
+    import torch
+
     from collavo.engine.images import Mapper
     from collavo.modeling.architectures.base import Architecture, Generation
     from collavo.modeling.segmenters.base import Segmenter
@@ -28,7 +30,7 @@ class Model:
     Args:
         architecture: The model.
         segmenter: Its segmenter, None where no Crayon Prompt is wanted.
-        mapper: Turns images into pixels for it.
+        mapper: Opens images for it.
         device: The torch device string.
         weights: What its weights are called where they are not those that a configuration names.
     """
@@ -42,8 +44,8 @@ class Model:
     @property
     def untrained(self) -> bool:
         """Whether the model's or the segmenter's weights are random."""
-        parts = (self.architecture, self.segmenter)
-        return any(bool(getattr(part, "untrained", False)) for part in parts)
+        segmenter = self.segmenter
+        return self.architecture.untrained or (segmenter is not None and segmenter.untrained)
 
     def named(self, cfg: Any) -> dict[str, str]:
         """Names for the reader what answers: model, weights, segmenter, its weights."""
@@ -82,21 +84,41 @@ class Models:
         )
         if self._model is None or key != self._key:
             self._model = None  # frees the other one first
-            self._model, self._key = self._load(cfg), key
+            loaded = load_model(cfg, self._device)
+            loaded.architecture.eval()
+            if loaded.untrained:
+                main_warning("the weights are untrained: the answers mean nothing")
+            self._model, self._key = loaded, key
         return self._model
 
-    def _load(self, cfg: Any) -> Model:
-        architecture: Any = ARCHITECTURES.get(cfg.MODEL.NAME)
-        model: Any = architecture.from_config(cfg, self._device).eval()
-        segmenter: Any = None
-        if model.uses_crayon and cfg.CRAYON.MODE != "none":
-            chosen: Any = SEGMENTERS.get(cfg.SEGMENTER.NAME)
-            segmenter = chosen.from_config(cfg, grid=model.grid, device=self._device)
-        mapper = MAPPERS.get(getattr(model, "mapper", "vqa"))(model.image_size)
-        loaded = Model(model, segmenter, mapper, self._device)
-        if loaded.untrained:
-            main_warning("the weights are untrained: the answers mean nothing")
-        return loaded
+
+def load_model(
+    cfg: Any,
+    device: torch.device | str | None = None,
+    architecture: Architecture | None = None,
+    segmenter: Segmenter | None = None,
+) -> Model:
+    """Builds what a configuration names, for evaluation, training and `Predictor` alike.
+
+    Args:
+        cfg: The configuration.
+        device: Where it runs; as `cfg.DEVICE` says if None.
+        architecture: A model to use instead of the configuration's.
+        segmenter: A segmenter to use instead of the configuration's.
+
+    Raises:
+        UserError: Weights or settings do not fit.
+    """
+    if architecture is None:
+        architecture = ARCHITECTURES.get(cfg.MODEL.NAME).from_config(cfg, device)
+    if not architecture.uses_crayon or cfg.CRAYON.MODE == "none":
+        segmenter = None
+    elif segmenter is None:
+        where = architecture.device if device is None else device
+        chosen = SEGMENTERS.get(cfg.SEGMENTER.NAME)
+        segmenter = chosen.from_config(cfg, grid=architecture.grid, device=where)
+    mapper = MAPPERS.get(architecture.mapper)(architecture.image_size)
+    return Model(architecture, segmenter, mapper, str(device or architecture.device))
 
 
 def generation_of(cfg: Any) -> Generation:

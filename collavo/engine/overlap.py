@@ -58,7 +58,7 @@ class Overlap:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _work(self, batch: Sequence[Loaded]) -> None:
-        items = [i for i in batch if i.pending and i.pixels is not None and i.error is None]
+        items = [i for i in batch if i.pending and i.visuals and i.error is None]
         if self._full or not items:
             return
         try:

@@ -21,25 +21,25 @@ IMAGE_COST = 40.0
 
 @dataclass(frozen=True)
 class Unit:
-    """What a process takes at once: questions on one image (or on none).
+    """What a process takes at once: questions on the same images (or on none).
 
     Args:
         key: Names it in markers on disk; a hash of its sample ids, so stable over launches.
-        image: The image, or None.
+        images: The images; none for text alone.
         samples: The questions to answer.
-        group: All questions of the dataset on this image, for the common prefix of their prompts.
+        group: All questions of the dataset on these images, for the common prefix of their prompts.
         cost: Expected work, in questions.
     """
 
     key: str
-    image: ImageRef | None
+    images: tuple[ImageRef, ...]
     samples: tuple[Sample, ...]
     group: tuple[Sample, ...]
     cost: float
 
 
 def make_units(samples: Sequence[Sample], max_questions: int = MAX_QUESTIONS) -> list[Unit]:
-    """Groups samples by image into units, in order of first appearance.
+    """Groups samples by their images into units, in order of first appearance.
 
     Images are told apart by where they lie; their content is read by the workers only.
 
@@ -49,16 +49,16 @@ def make_units(samples: Sequence[Sample], max_questions: int = MAX_QUESTIONS) ->
     """
     groups: dict[object, list[Sample]] = {}
     for sample in samples:
-        groups.setdefault(_place(sample.image), []).append(sample)
+        groups.setdefault(tuple(map(_place, sample.images)), []).append(sample)
     units = []
     for group in groups.values():
-        image = group[0].image
-        size = max_questions if image is not None else TEXT_QUESTIONS
+        images = group[0].images
+        size = max_questions if images else TEXT_QUESTIONS
         for start in range(0, len(group), size):
             part = tuple(group[start : start + size])
-            whole = tuple(group) if image is not None else part
-            cost = (IMAGE_COST if image is not None else 0.0) + _question_cost(part)
-            units.append(Unit(unit_key(part), image, part, whole, cost))
+            whole = tuple(group) if images else part
+            cost = IMAGE_COST * len(images) + _question_cost(part)
+            units.append(Unit(unit_key(part), images, part, whole, cost))
     return units
 
 
@@ -136,12 +136,11 @@ def missing_images(samples: Sequence[Sample]) -> list[Sample]:
     exists: dict[object, bool] = {}
     missing = []
     for sample in samples:
-        path = sample.image.path if sample.image is not None else None
-        if path is None:
-            continue
-        if path not in exists:
-            exists[path] = path.is_file()
-        if not exists[path]:
+        paths = [image.path for image in sample.images if image.path is not None]
+        for path in paths:
+            if path not in exists:
+                exists[path] = path.is_file()
+        if not all(exists[path] for path in paths):
             missing.append(sample)
     return missing
 
@@ -163,9 +162,7 @@ def _question_cost(samples: Sequence[Sample]) -> float:
     return sum(1.0 + len(s.question) / 400.0 for s in samples)
 
 
-def _place(image: ImageRef | None) -> object:
-    if image is None:
-        return None
+def _place(image: ImageRef) -> object:
     if image.path is not None:
         return image.path
     if image.data is not None:

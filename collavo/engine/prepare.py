@@ -1,4 +1,4 @@
-"""From loaded images to model inputs: pixels, Crayon Prompts and tokens of a batch."""
+"""From loaded images to model inputs: Crayon Prompts and tokens of a batch."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import accumulate
+from typing import TYPE_CHECKING, TypeVar
 
-import numpy as np
 import torch
 
 from collavo.engine.images import Loaded
 from collavo.engine.plan import common_prefix
+from collavo.errors import ConfigError
 from collavo.records import CrayonPrompt, Sample
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from collavo.engine.crayons import CrayonMaker
     from collavo.modeling.architectures.base import Architecture
+    from collavo.modeling.image_policies.base import VisualInput
     from collavo.pipeline.base import Pipeline
 
 
@@ -31,10 +33,10 @@ class Row:
 
     Args:
         sample: The question.
-        owner: Index of its image in the batch.
+        owner: Index of its images in the batch.
         prompt: The whole prompt.
         tokens: Its token ids.
-        prefix: How many of them its image's questions share.
+        prefix: How many of them its images' questions share.
     """
 
     sample: Sample
@@ -51,32 +53,45 @@ class Row:
 
 @dataclass(frozen=True)
 class Batch:
-    """The inputs of some images (or of questions without image) and of all their open questions.
+    """The inputs of some units, all with or all without images, and of all their open questions.
 
     Args:
-        items: The images, B of them.
+        items: The units, B of them, each the images of its questions.
         rows: The questions.
-        pixels: uint8 RGB (B, 3, H, W), None without image.
-        crayon: Their Crayon Prompt, None without maps.
-        texts: Their crayon text, None where there is none.
-        seen: The sentence about the objects of each image, told to the model or not.
+        crayon: The Crayon Prompt of all images, unit by unit; None without maps.
+        texts: The crayon text of each unit, None where there is none.
+        seen: The sentence about the objects of each unit, told to the model or not.
     """
 
     items: Sequence[Loaded]
     rows: Sequence[Row]
-    pixels: UInt8[torch.Tensor, "batch 3 height width"] | None
     crayon: CrayonPrompt | None
     texts: Sequence[str | None]
     seen: Sequence[str]
 
+    @property
+    def pictured(self) -> bool:
+        """Whether there are images."""
+        return bool(self.items[0].visuals)
+
+    @property
+    def visuals(self) -> list[tuple[VisualInput, ...]]:
+        """The images of each unit."""
+        return [item.visuals for item in self.items]
+
+    def image_tokens(self, owner: int) -> int:
+        """Visual tokens of a unit's images."""
+        return sum(visual.num_tokens for visual in self.items[owner].visuals)
+
     def crayon_of(self, rows: Sequence[Row]) -> CrayonPrompt | None:
-        """Repeats the Crayon Prompt of each row's image."""
+        """Repeats the Crayon Prompt of each row's images."""
         maps = self.crayon
         if maps is None or maps.semantic is None or maps.number is None:
             return None
-        owners = [r.owner for r in rows]
-        index = torch.tensor(owners, device=maps.semantic.device)
-        text = [maps.text[owner] for owner in owners]
+        bounds = [0, *accumulate(len(item.visuals) for item in self.items)]
+        chosen = [k for row in rows for k in range(bounds[row.owner], bounds[row.owner + 1])]
+        index = torch.tensor(chosen, device=maps.semantic.device)
+        text = [maps.text[image] for image in chosen]
         return CrayonPrompt(maps.semantic[index], maps.number[index], text)
 
 
@@ -134,30 +149,32 @@ class Preparer:
             items: Units, all with or all without image.
             share: Look for the tokens that all questions of an image have in common.
         """
-        if items[0].unit.image is None:
-            texts: list[str | None] = [None] * len(items)
+        texts: list[str | None] = [None] * len(items)
+        seen = [""] * len(items)
+        if not items[0].unit.images:
             rows = self._rows(items, texts, share and self._share_words)
-            return Batch(items, rows, None, None, texts, [""] * len(items))
-        pixels = self._pixels(items)
-        with self._stats.timed("segmentation"):
-            crayon, seen = self._crayons.make(items, pixels)
-        texts = list(crayon.text) if crayon is not None else [None] * len(items)
-        maps = crayon if crayon is not None and crayon.semantic is not None else None
-        self._stats.add("images", len(items))
-        return Batch(items, self._rows(items, texts, share), pixels, maps, texts, seen)
+            return Batch(items, rows, None, texts, seen)
+        maps = None
+        if self._crayons.segments_images:
+            pictures = self._pictures(items)
+            with self._stats.timed("segmentation"):
+                crayon, sentences = self._crayons.make(items, pictures)
+            texts = [_joined(part) for part in _by_item(items, crayon.text)]
+            seen = [_joined(part) or "" for part in _by_item(items, sentences)]
+            maps = crayon if crayon.semantic is not None else None
+        self._stats.add("images", sum(len(item.visuals) for item in items))
+        return Batch(items, self._rows(items, texts, share), maps, texts, seen)
 
     def segment(self, items: Sequence[Loaded]) -> None:
         """Finds the segments of images ahead of `prepare`; may run in a thread of its own."""
-        pixels = self._pixels(items)
+        pictures = self._pictures(items)
         with self._stats.timed("segmentation"):
-            self._crayons.find(items, pixels)
+            self._crayons.find(items, pictures)
 
-    def _pixels(self, items: Sequence[Loaded]) -> torch.Tensor:
+    def _pictures(self, items: Sequence[Loaded]) -> UInt8[torch.Tensor, "images 3 height width"]:
+        """What the segmenter is shown of all images, unit by unit."""
         with self._stats.timed("copy"):
-            pixels = torch.from_numpy(np.stack([i.pixels for i in items if i.pixels is not None]))
-            if self._device.startswith("cuda"):
-                pixels = pixels.pin_memory().to(self._device, non_blocking=True)
-            return pixels.permute(0, 3, 1, 2).contiguous()
+            return pictures_of([visual for item in items for visual in item.visuals], self._device)
 
     def _rows(self, items: Sequence[Loaded], texts: Sequence[str | None], share: bool) -> list[Row]:
         rows = []
@@ -173,7 +190,40 @@ class Preparer:
         """Returns the prompt of a sample and its token ids."""
         prompt = self._architecture.render(self._pipeline.prompt(sample), text)
         tokens = self._architecture.tokenize(prompt)
-        if sample.image is None:
-            image = getattr(self._architecture, "image_token_id", None)
-            tokens = [token for token in tokens if token != image]
+        if not sample.images:
+            # the template has a place for an image in every prompt
+            tokens = [token for token in tokens if token != self._architecture.image_token_id]
         return prompt, tuple(tokens)
+
+
+def pictures_of(
+    visuals: Sequence[VisualInput], device: str
+) -> UInt8[torch.Tensor, "images 3 height width"]:
+    """Stacks what a segmenter is shown of images, on a device.
+
+    Raises:
+        ConfigError: The model's image policy makes no picture, so it can take no Crayon Prompt.
+    """
+    pictures = [visual.picture for visual in visuals if visual.picture is not None]
+    if len(pictures) != len(visuals):
+        raise ConfigError(
+            "the model prepares images without a picture for the segmenter; set CRAYON.MODE none"
+        )
+    stack = torch.stack(pictures)
+    if device.startswith("cuda"):
+        return stack.pin_memory().to(device, non_blocking=True)
+    return stack
+
+
+T = TypeVar("T")
+
+
+def _by_item(items: Sequence[Loaded], each: Sequence[T]) -> list[list[T]]:
+    """Parts what there is of each image by unit."""
+    rest = iter(each)
+    return [[next(rest) for _ in item.visuals] for item in items]
+
+
+def _joined(sentences: Sequence[str | None]) -> str | None:
+    """The sentences about the objects of a unit's images as one; None where none has one."""
+    return " ".join(s for s in sentences if s) if any(s is not None for s in sentences) else None

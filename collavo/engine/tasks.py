@@ -196,7 +196,7 @@ def _needed(name: str, metadata: Any, key: str) -> str:
 def _refuse_missing_images(name: str, samples: Sequence[Sample], allowed: int) -> None:
     missing = missing_images(samples)
     if len(missing) > allowed:
-        paths = list(dict.fromkeys(str(s.image.path) for s in missing if s.image is not None))
+        paths = list(dict.fromkeys(str(i.path) for s in missing for i in s.images))
         shown = ", ".join(paths[:3])
         raise MissingFileError(
             f"dataset {name!r}: {len(paths)} image files of {len(missing)} samples are missing: "

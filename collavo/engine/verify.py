@@ -64,7 +64,9 @@ class _Alone:
         self._generation = generation_of(task.cfg)
         crayons = CrayonMaker(model.segmenter, task.cfg.CRAYON.MODE)
         self._preparer = Preparer(model.architecture, task.pipeline, crayons, model.device, Stats())
-        self._loader = ImageLoader(model.mapper, lambda sample, digest: False, workers=0)
+        self._loader = ImageLoader(
+            model.mapper, model.architecture.prepare, lambda sample, digest: False, workers=0
+        )
 
     @torch.inference_mode()
     def answer(self, sample: Sample) -> str | None:
@@ -74,5 +76,5 @@ class _Alone:
             return None
         batch = self._preparer.prepare([loaded], share=False)
         return self._model.architecture.generate(
-            [batch.rows[0].tokens], batch.pixels, batch.crayon, self._generation
+            [batch.rows[0].tokens], batch.visuals, batch.crayon, self._generation
         )[0]

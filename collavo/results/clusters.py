@@ -98,11 +98,14 @@ def _unit_key(evaluator: Grouping, sample: Sample) -> Hashable | None:
 
 
 def _image_key(sample: Sample) -> Hashable | None:
-    """Tells images apart without reading a file."""
-    image: ImageRef | None = sample.image
-    if image is None or isinstance(image.cell, NoCell):
+    """Tells the images of samples apart without reading a file."""
+    if not sample.images or isinstance(sample.images[0].cell, NoCell):
         named = sample.extra.get("image")
         return ("named", sample.category, named) if isinstance(named, str) and named else None
+    return tuple(map(_place, sample.images)) if sample.images[1:] else _place(sample.images[0])
+
+
+def _place(image: ImageRef) -> Hashable:
     if image.path is not None:
         return ("path", str(image.path))
     if image.data is not None:

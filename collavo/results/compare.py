@@ -144,7 +144,7 @@ class _Plain:
 
 def _as_sample(row: StoredRow) -> Sample:
     return Sample(
-        row.sample_id, None, row.question, row.sample_id, category="", extra={"image": row.image}
+        row.sample_id, (), row.question, row.sample_id, category="", extra={"image": row.image}
     )
 
 

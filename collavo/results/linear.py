@@ -103,8 +103,8 @@ def _candidates(reading: Scored) -> Iterator[Tally]:
         if judged is not None and judged.correct is not None
     }
     known = [s for s in reading.samples if s.sample_id in scores]
-    pictured = [s for s in known if s.image is not None]
-    blind = [s for s in known if s.image is None]
+    pictured = [s for s in known if s.images]
+    blind = [s for s in known if not s.images]
     for samples in [known] + ([pictured, blind] if pictured and blind else []):
         yield _tally(samples, scores, [""] * len(samples))
     categories = [s.category for s in known]

@@ -231,9 +231,9 @@ def size_of(sample: Sample) -> tuple[int, int]:
     width, height = sample.extra.get("width"), sample.extra.get("height")
     if width and height:
         return int(width), int(height)
-    if sample.image is None:
+    if not sample.images:
         raise DataError(f"{sample.sample_id}: neither width and height nor an image are given")
-    return _image_size(sample.image)
+    return _image_size(sample.images[0])
 
 
 @lru_cache(maxsize=1 << 14)

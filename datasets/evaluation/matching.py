@@ -183,7 +183,7 @@ def _same_wording(samples: Sequence[Sample], text: str) -> list[Sample]:
 
 def _content(sample: Sample) -> tuple[object, ...]:
     """What makes two samples one question."""
-    image = sample.image.label if sample.image is not None else ""
+    image = tuple(image.label for image in sample.images)
     key = str(sample.question_id)
     return key, sample.question, image, sample.options, sample.answers, sample.category
 
@@ -192,7 +192,7 @@ def _image_of(sample: Sample) -> str:
     named = sample.extra.get("image")
     if isinstance(named, str) and named:
         return named
-    return sample.image.label if sample.image is not None and sample.image.path else ""
+    return sample.images[0].label if sample.images and sample.images[0].path else ""
 
 
 def _stem(path: str) -> str:

@@ -121,7 +121,7 @@ def _image_of(sample: Sample) -> str:
     """What the two questions about one image have in common."""
     if sample.extra.get("image"):
         return str(sample.extra["image"])
-    return sample.image.label if sample.image else str(sample.question_id)
+    return sample.images[0].label if sample.images else str(sample.question_id)
 
 
 def _by_image(pairs: _Pairs) -> dict[str, dict[str, list[tuple[Sample, str]]]]:

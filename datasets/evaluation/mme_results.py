@@ -55,7 +55,7 @@ def read_results(path: Path) -> tuple[list[Sample], dict[str, str]]:
             samples.append(
                 Sample(
                     sample_id=last,
-                    image=None,
+                    images=(),
                     question=question,
                     question_id=f"{task}/{image}",
                     answers=(label_of(label, line.place),),

@@ -94,7 +94,7 @@ def index_of(sample: Sample, score: SampleScore) -> int:
 
 def has_image(sample: Sample) -> bool:
     """Whether the question has an image, whether or not its file is at hand."""
-    return bool(sample.extra.get("has_image", sample.image is not None))
+    return bool(sample.extra.get("has_image", bool(sample.images)))
 
 
 def has_context(sample: Sample) -> bool:

@@ -105,14 +105,12 @@ def renamed(sample: Sample, number: int, *fields: str) -> Sample:
     for name in ("image", "group", *fields):
         if extra.get(name) not in (None, ""):
             extra[name] = f"{extra[name]}{mark}"
-    image = sample.image
-    if image is not None:
-        # The path stays as it is: nothing is read, and evaluators group by the label.
-        image = replace(image, name=f"{image.label}{mark}")
+    # The paths stay as they are: nothing is read, and evaluators group by the label.
+    images = tuple(replace(image, name=f"{image.label}{mark}") for image in sample.images)
     return replace(
         sample,
         sample_id=f"{sample.sample_id}{mark}",
         question_id=f"{sample.question_id}{mark}",
-        image=image,
+        images=images,
         extra=extra,
     )

@@ -14,7 +14,9 @@ from collavo.modeling.llms.chat import IGNORE_INDEX
 from collavo.records import CrayonPrompt
 
 if TYPE_CHECKING:
-    from jaxtyping import Int, UInt8
+    from jaxtyping import Int
+
+    from collavo.modeling.image_policies.base import VisualInput
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Example:
     Args:
         ids: Token ids; an image is one id.
         labels: One for each id, IGNORE_INDEX where there is no loss.
-        pixels: uint8 RGB (3, H, W) in [0, 255] of each image, in the order of their ids.
+        visuals: The images as the model takes them, in the order of their ids.
         crayon_text: The sentence in the prompt, None without.
         crayon: The Crayon Prompt of its images, maps (I, h, w); None without maps.
         sample_id: The conversation's id.
@@ -34,7 +36,7 @@ class Example:
 
     ids: Sequence[int]
     labels: Sequence[int]
-    pixels: tuple[UInt8[Tensor, "3 height width"], ...] = ()
+    visuals: tuple[VisualInput, ...] = ()
     crayon_text: str | None = None
     crayon: CrayonPrompt | None = None
     sample_id: str = ""
@@ -56,7 +58,7 @@ class Batch:
         input_ids: (B, T) int64; an image is one id.
         attention_mask: (B, T) int64, 0 at padding.
         labels: (B, T) int64, IGNORE_INDEX at padding and where there is no loss.
-        pixel_values: (I, 3, H, W) uint8 RGB in [0, 255], row by row; None without images.
+        visuals: The images, row by row.
         sample_ids: One a row.
         tasks: The name of each row's source.
         kind: "image" or "vl" where all rows are of that kind, else "".
@@ -67,7 +69,7 @@ class Batch:
     input_ids: Int[Tensor, "batch tokens"]
     attention_mask: Int[Tensor, "batch tokens"]
     labels: Int[Tensor, "batch tokens"]
-    pixel_values: UInt8[Tensor, "images 3 height width"] | None
+    visuals: tuple[VisualInput, ...]
     sample_ids: tuple[str, ...]
     tasks: tuple[str, ...]
     kind: str
@@ -81,13 +83,12 @@ class Batch:
             crayon = replace(
                 crayon, semantic=crayon.semantic.to(device), number=crayon.number.to(device)
             )
-        pixels = None if self.pixel_values is None else self.pixel_values.to(device)
         return replace(
             self,
             input_ids=self.input_ids.to(device),
             attention_mask=self.attention_mask.to(device),
             labels=self.labels.to(device),
-            pixel_values=pixels,
+            visuals=tuple(visual.to(device) for visual in self.visuals),
             crayon=crayon,
         )
 
@@ -102,8 +103,7 @@ def collate(examples: Sequence[Example], pad_id: int, side: str = "left") -> Bat
             and images that follow the same words stand at the same place in all rows.
 
     Raises:
-        DataError: There is no example; images differ in size; or some images have crayon maps and
-            others none.
+        DataError: There is no example, or some images have crayon maps and others none.
     """
     if not examples:
         raise DataError("a batch needs at least one example")
@@ -122,24 +122,24 @@ def collate(examples: Sequence[Example], pad_id: int, side: str = "left") -> Bat
         input_ids=ids,
         attention_mask=mask,
         labels=labels,
-        pixel_values=_pixels(examples),
+        visuals=tuple(visual for example in examples for visual in example.visuals),
         sample_ids=tuple(example.sample_id for example in examples),
         tasks=tuple(example.task for example in examples),
         kind=kinds.pop() if len(kinds) == 1 else "",
         crayon=_crayon(examples),
-        num_images=tuple(len(example.pixels) for example in examples),
+        num_images=tuple(len(example.visuals) for example in examples),
     )
 
 
 def with_blank_image(
-    batch: Batch, image_id: int, image_size: int, maps: tuple[int, int] | None
+    batch: Batch, image_id: int, blank: VisualInput, maps: tuple[int, int] | None
 ) -> Batch:
-    """Adds a row that is one black image, and nothing to learn, to a batch without images.
+    """Adds a row that is one image, and nothing to learn, to a batch without images.
 
     Args:
         batch: Padded on the right.
         image_id: The id of an image's token.
-        image_size: Its side in pixels.
+        blank: The image, on the batch's device.
         maps: The size of its empty crayon maps, None for none.
     """
     row = torch.zeros_like(batch.input_ids[:1])
@@ -155,22 +155,9 @@ def with_blank_image(
         input_ids=torch.cat([batch.input_ids, row]),
         attention_mask=torch.cat([batch.attention_mask, mask]),
         labels=torch.cat([batch.labels, torch.full_like(row, IGNORE_INDEX)]),
-        pixel_values=torch.zeros(
-            (1, 3, image_size, image_size), dtype=torch.uint8, device=row.device
-        ),
+        visuals=(blank,),
         crayon=crayon,
     )
-
-
-def _pixels(examples: Sequence[Example]) -> UInt8[Tensor, "images 3 height width"] | None:
-    listed = [(image, example) for example in examples for image in example.pixels]
-    for image, example in listed:
-        if image.dtype != torch.uint8 or image.shape != listed[0][0].shape:
-            raise DataError(
-                f"{example.sample_id}: an image is {image.dtype} {tuple(image.shape)}, the first "
-                f"of the batch uint8 {tuple(listed[0][0].shape)}; map all images to one size"
-            )
-    return torch.stack([image for image, _ in listed]) if listed else None
 
 
 def _crayon(examples: Sequence[Example]) -> CrayonPrompt | None:
@@ -182,10 +169,10 @@ def _crayon(examples: Sequence[Example]) -> CrayonPrompt | None:
     for example in examples:
         maps = example.crayon
         given = 0 if maps is None or maps.semantic is None else len(maps.semantic)
-        if given != len(example.pixels):
+        if given != len(example.visuals):
             raise DataError(
-                f"{example.sample_id}: {len(example.pixels)} images came with {given} crayon maps, "
-                f"and {with_maps[0].sample_id} of the batch has maps; give every image its map"
+                f"{example.sample_id}: {len(example.visuals)} images came with {given} crayon "
+                f"maps, and {with_maps[0].sample_id} of the batch has maps; give each its map"
             )
         if given and maps is not None and maps.semantic is not None and maps.number is not None:
             semantic.append(maps.semantic)

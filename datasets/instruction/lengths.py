@@ -182,7 +182,7 @@ def _count(source: Source, budget: Budget) -> Kept:
         if counts[row] > budget.room:
             states[row] = _CUT
             try:
-                cut(encoded, budget.room, image_id, budget.image_tokens)
+                cut(encoded, budget.room, image_id, [budget.image_tokens] * len(one.images))
             except DataError as error:
                 states[row] = _UNUSABLE
                 bad += BadRows(1, ((one.sample_id, str(error)),))

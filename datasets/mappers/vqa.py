@@ -1,8 +1,7 @@
-"""The mapper of visual question answering: an image file becomes a square array."""
+"""The mapper of visual question answering: an image file becomes an RGB image."""
 
 from __future__ import annotations
 
-import numpy as np
 from PIL import Image
 
 from collavo.datasets.mappers.image import open_image
@@ -12,28 +11,24 @@ from collavo.registry import MAPPERS
 
 @MAPPERS.register("vqa")
 class ImageMapper:
-    """Squashes an image to a square, without keeping its proportions.
+    """Opens an image as it is; what size it is brought to is the model's own affair.
 
-    The resampling is Pillow's BILINEAR, as detectron2's T.Resize uses it on uint8 images.
-    Source: the dataset mappers of ByungKwanLee/CoLLaVO (size 490).
+    A mapper of one's own may return an array, uint8 RGB (H, W, 3), as well.
 
     Args:
-        size: Height and width of the result, in pixels.
+        size: The model's `image_size`, 0 where it has none; not used here.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int = 0) -> None:
         self.size = size
 
-    def __call__(self, ref: ImageRef) -> np.ndarray:
-        """Opens and resizes one image.
+    def __call__(self, ref: ImageRef) -> Image.Image:
+        """Opens one image.
 
         Returns:
-            (size, size, 3) uint8, RGB in [0, 255].
+            The image in mode RGB.
 
         Raises:
             DataError: The image cannot be opened; the message names it.
         """
-        image = open_image(ref)
-        if image.size != (self.size, self.size):
-            image = image.resize((self.size, self.size), Image.Resampling.BILINEAR)
-        return np.array(image, dtype=np.uint8)
+        return open_image(ref)

@@ -37,7 +37,7 @@ from collavo.datasets.registration.readers.rows import Row, read_json, read_rows
 from collavo.datasets.registration.readers.text import read_text
 from collavo.datasets.registration.roots import image_ref
 from collavo.errors import DataError
-from collavo.records import ImageRef, Sample
+from collavo.records import ImageRef, Sample, one_image
 
 _FOLDERS = ("ai2d", "AI2D")
 _IDS = ("ai2d_test_ids.csv", "../ai2d_test_ids.csv")
@@ -121,7 +121,7 @@ def _sample(row: Row, folder: Path) -> Sample:
     answer = row.values.get("correctAnswer")
     return Sample(
         sample_id=f"ai2d:{row.key('questionId')}",
-        image=_image(folder, name, letters, row.place),
+        images=one_image(_image(folder, name, letters, row.place)),
         question=row.text("question"),
         question_id=row.key("questionId"),
         options=options,
@@ -161,7 +161,7 @@ def _hf_sample(numbered: tuple[int, Row]) -> Sample:
     options = texts_of(row, "options")
     return Sample(
         sample_id=f"ai2d:{number}",
-        image=cell_ref(row, "image"),
+        images=one_image(cell_ref(row, "image")),
         question=row.text("question"),
         question_id=number,
         options=options,
@@ -178,7 +178,7 @@ def _tsv_sample(row: Row) -> Sample:
     answer = optional_text(row, "answer")
     return Sample(
         sample_id=f"ai2d:{row.key('index')}",
-        image=cell_ref(row, "image"),
+        images=one_image(cell_ref(row, "image")),
         question=row.text("question"),
         question_id=row.key("index"),
         options=tuple(options.values()),
@@ -205,7 +205,7 @@ def _listed_sample(row: Row, folder: Path) -> Sample:
     others = [str(row.key("id"))] if row.values.get("id") is not None else []
     return Sample(
         sample_id=f"ai2d:{key}",
-        image=_image(folder, base, letters, row.place),
+        images=one_image(_image(folder, base, letters, row.place)),
         question=question,
         question_id=key,
         options=options,

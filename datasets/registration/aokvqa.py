@@ -33,7 +33,7 @@ from collavo.datasets.registration.layouts import (
 from collavo.datasets.registration.readers.rows import Row, read_rows
 from collavo.datasets.registration.roots import root
 from collavo.errors import DataError
-from collavo.records import ImageRef, Sample
+from collavo.records import ImageRef, Sample, one_image
 
 _FOLDERS = ("A-OKVQA", "AOKVQA", "aokvqa")
 _FILES = ("aokvqa_v1p0_val.json", *ANNOTATIONS)
@@ -69,7 +69,7 @@ def _sample(row: Row, name: str, direct: bool) -> Sample:
     letter = () if right is None else (letter_of(right, len(choices), row.place),)
     return Sample(
         sample_id=f"{name}:{row.key('question_id')}",
-        image=_image(row),
+        images=one_image(_image(row)),
         question=row.text("question"),
         question_id=row.key("question_id"),
         options=() if direct else choices,
@@ -98,7 +98,7 @@ def _tsv_samples(rows: Iterable[Row], name: str) -> Iterator[Sample]:
         answer = optional_text(row, "answer")
         yield Sample(
             sample_id=f"{name}:{row.key('question_id', 'index')}",
-            image=cell_ref(row, "image"),
+            images=one_image(cell_ref(row, "image")),
             question=row.text("question"),
             question_id=row.key("question_id", "index"),
             options=tuple(options.values()),

@@ -23,7 +23,7 @@ from collavo.datasets.registration.readers.tsv import short_index
 from collavo.datasets.registration.roots import root
 from collavo.datasets.registration.vqa_fields import Images, SampleIds, asked_in, texts_of
 from collavo.errors import MissingFileError
-from collavo.records import ImageRef, Sample
+from collavo.records import ImageRef, Sample, one_image
 
 _NAME = "chartqa_test"
 _FOLDERS = ("ChartQA", "chartqa", "ChartQA Dataset", "ChartQA/ChartQA Dataset")
@@ -80,7 +80,7 @@ def _sample(
     question = asked_in(row.text("query", "question"))
     return Sample(
         sample_id=ids.of(f"{split}/{image}/{question}" if image else f"{split}/{number}"),
-        image=ref,
+        images=one_image(ref),
         question=question,
         question_id=f"{split}/{number}",
         answers=texts_of(row, "label", "answer"),
@@ -111,7 +111,7 @@ def _from_table(rows: Iterable[Row]) -> Iterator[Sample]:
         key = short_index(row)
         yield Sample(
             sample_id=ids.of(key),
-            image=cell_ref(row, "image"),
+            images=one_image(cell_ref(row, "image")),
             question=row.text("question"),
             question_id=key,
             answers=texts_of(row, "answer", lists=True),
@@ -125,7 +125,7 @@ def _annotated(rows: Iterable[Row]) -> Iterator[Sample]:
         key, image = row.key("id", "question_id"), row.text("image")
         yield Sample(
             sample_id=ids.of(key),
-            image=images.ref(image, row.place),
+            images=one_image(images.ref(image, row.place)),
             question=asked_in(row.text("question", "query")),
             question_id=key,
             answers=texts_of(row, "answer", "label"),

@@ -22,7 +22,7 @@ from collavo.datasets.registration.vqa_fields import (
     texts_of,
 )
 from collavo.errors import DataError
-from collavo.records import ImageRef, Sample
+from collavo.records import ImageRef, Sample, one_image
 
 _TYPES = ("question_type", "answer_type")
 
@@ -92,7 +92,7 @@ def _sample(
     types = {n: str(facts.values[n]) for n in _TYPES if facts.values.get(n) is not None}
     return Sample(
         sample_id=ids.of(key),
-        image=image,
+        images=one_image(image),
         question=row.text("question"),
         question_id=key,
         answers=texts_of(facts, "answers"),
@@ -109,7 +109,7 @@ def list_layout(dataset: str, names: Sequence[str], images: Sequence[str]) -> La
             image, key = row.text("image"), row.key("question_id")
             yield Sample(
                 sample_id=ids.of(key),
-                image=refs.ref(image, row.place),
+                images=one_image(refs.ref(image, row.place)),
                 question=asked_in(row.text("text", "question")),
                 question_id=key,
                 extra={"image": image},
@@ -139,7 +139,7 @@ def table_samples(dataset: str) -> Callable[[Iterable[Row]], Iterator[Sample]]:
             category = row.values.get("category")
             yield Sample(
                 sample_id=ids.of(key),
-                image=cell_ref(row, "image"),
+                images=one_image(cell_ref(row, "image")),
                 question=row.text("question"),
                 question_id=key,
                 answers=texts_of(row, "answer", "answers", lists=True),

@@ -17,7 +17,7 @@ from collavo.datasets.registration.readers.cells import (
 from collavo.datasets.registration.readers.rows import Row
 from collavo.datasets.registration.readers.tsv import literal
 from collavo.errors import DataError
-from collavo.records import ImageRef, Sample
+from collavo.records import ImageRef, Sample, one_image
 
 QUESTIONS = ("question", "text", "query", "prompt", "instruction")
 ANSWERS = ("answers", "answer", "label", "labels", "gt_answer", "reference", "references", "target")
@@ -73,7 +73,7 @@ def _sample(dataset: str, number: int, row: Row, images: _Images) -> Sample:
         extra["group"] = str(key % 1_000_000)
     return Sample(
         sample_id=f"{dataset}:{key}",
-        image=images.of(row),
+        images=one_image(images.of(row)),
         question=question,
         question_id=key,
         options=tuple(options.values()),

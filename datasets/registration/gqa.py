@@ -41,7 +41,7 @@ from collavo.datasets.registration.vqa_fields import (
     texts_of,
 )
 from collavo.errors import DataError
-from collavo.records import ImageRef, Sample
+from collavo.records import ImageRef, Sample, one_image
 
 _NAME = "gqa_testdev_balanced"
 _INNER = ("data", "questions1.2", "questions")
@@ -127,7 +127,7 @@ def _sample(
 ) -> Sample:
     return Sample(
         sample_id=ids.of(key),
-        image=image,
+        images=one_image(image),
         question=row.text("question"),
         question_id=key,
         answers=texts_of(row, "answer"),
@@ -142,7 +142,7 @@ def _from_llava(file: Path) -> Iterator[Sample]:
         key = row.key("question_id")
         yield Sample(
             sample_id=ids.of(key),
-            image=images.ref(image, row.place),
+            images=one_image(images.ref(image, row.place)),
             question=asked_in(row.text("text", "question")),
             question_id=key,
             extra={"image": image},

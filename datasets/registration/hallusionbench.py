@@ -25,7 +25,7 @@ from collavo.datasets.registration.layouts import (
 from collavo.datasets.registration.readers.rows import Row, read_rows
 from collavo.datasets.registration.vqa_fields import Images, SampleIds, below
 from collavo.errors import DataError
-from collavo.records import ImageRef, Sample
+from collavo.records import ImageRef, Sample, one_image
 
 NAME = "hallusionbench"
 
@@ -132,7 +132,7 @@ def _sample(ids: SampleIds, row: Row, image: ImageRef | None, name: str | None) 
         extra["other_ids"] = (str(row.values["index"]),)
     return Sample(
         sample_id=ids.of(key),
-        image=image,
+        images=one_image(image),
         question=row.text("question"),
         question_id=key,
         answers=_label(row),

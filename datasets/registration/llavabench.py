@@ -24,7 +24,7 @@ from collavo.datasets.registration.readers.rows import Row, read_rows
 from collavo.datasets.registration.readers.tsv import literal
 from collavo.datasets.registration.vqa_fields import Images, SampleIds, below
 from collavo.errors import DataError
-from collavo.records import ImageRef, Sample
+from collavo.records import ImageRef, Sample, one_image
 
 NAME = "llavabench"
 
@@ -125,7 +125,7 @@ def _sample(
         extra["image"] = name
     return Sample(
         sample_id=ids.of(key),
-        image=image,
+        images=one_image(image),
         question=question,
         question_id=key,
         answers=() if reference is None else (reference,),

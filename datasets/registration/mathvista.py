@@ -29,7 +29,7 @@ from collavo.datasets.registration.readers.rows import Row, read_json
 from collavo.datasets.registration.readers.tsv import literal
 from collavo.datasets.registration.vqa_fields import Images, SampleIds, below, home_of, mapping_of
 from collavo.errors import DataError
-from collavo.records import ImageRef, Sample
+from collavo.records import ImageRef, Sample, one_image
 
 FACTS = ("language", "source", "category", "task", "context", "grade", "skills")
 """What the authors' figures are broken down by, besides the two types."""
@@ -155,7 +155,7 @@ def _samples(
             extra["image"] = named
         yield Sample(
             sample_id=ids.of(pid),
-            image=image_of(row),
+            images=one_image(image_of(row)),
             question=row.text("question"),
             question_id=pid,
             options=_choices(row),

@@ -34,7 +34,7 @@ from collavo.datasets.registration.layouts import (
 )
 from collavo.datasets.registration.readers.rows import Row
 from collavo.errors import DataError
-from collavo.records import Sample
+from collavo.records import Sample, one_image
 
 COPY = 1_000_000
 """What is added to the index of a question for each rotation of its options."""
@@ -117,7 +117,7 @@ def _samples(rows: Iterable[Row], name: str) -> Iterator[Sample]:
             extra["written"] = written
         yield Sample(
             sample_id=f"{name}:{index}",
-            image=cell_ref(row, "image"),
+            images=one_image(cell_ref(row, "image")),
             question=row.text("question"),
             question_id=index,
             options=tuple(choices.values()),

@@ -27,7 +27,7 @@ from collavo.datasets.registration.mme_tree import TASKS, Question, label_of, re
 from collavo.datasets.registration.readers.rows import Row, read_rows
 from collavo.datasets.registration.roots import HOW_TO_SET, image_ref, root
 from collavo.errors import DataError, MissingFileError
-from collavo.records import ImageRef, Sample
+from collavo.records import ImageRef, Sample, one_image
 
 logger = logging.getLogger(__name__)
 
@@ -115,7 +115,7 @@ def _sample(
         refs[question.image] = image_ref(folder, question.image, question.place)
     return Sample(
         sample_id=key + (f"#{seen[key]}" if seen[key] > 1 else ""),
-        image=refs[question.image],
+        images=one_image(refs[question.image]),
         question=f"{without_suffix(question.text)} {YES_OR_NO}",
         question_id=question.key or question.image,
         answers=(question.answer,),

@@ -36,7 +36,7 @@ from collavo.datasets.registration.layouts import (
 )
 from collavo.datasets.registration.readers.rows import Row, read_json
 from collavo.errors import DataError
-from collavo.records import ImageRef, Sample
+from collavo.records import ImageRef, Sample, one_image
 
 _FOLDERS = ("MMMU", "mmmu")
 _IMAGES = tuple(f"image_{number}" for number in range(1, 8))
@@ -101,7 +101,7 @@ def _made(
     """Makes a sample; only its first image is asked about, the others are in `images`."""
     return Sample(
         sample_id=f"mmmu_val:{key}",
-        image=images[0] if images else None,
+        images=one_image(images[0] if images else None),
         question=row.text("question"),
         question_id=key,
         options=options,
@@ -178,7 +178,7 @@ def _answers(file: Path) -> list[Sample]:
         found.append(
             Sample(
                 sample_id=f"mmmu_val:{key}",
-                image=None,
+                images=(),
                 question="",
                 question_id=key,
                 answers=_references(row.need("ground_truth"), None if is_open else 9, place),

@@ -23,7 +23,7 @@ from collavo.datasets.registration.layouts import (
 from collavo.datasets.registration.readers.rows import Row, read_json, read_rows
 from collavo.datasets.registration.vqa_fields import Images, SampleIds, below
 from collavo.errors import DataError
-from collavo.records import ImageRef, Sample
+from collavo.records import ImageRef, Sample, one_image
 
 NAME = "mm-vet"
 
@@ -116,7 +116,7 @@ def _sample(ids: SampleIds, key: str, row: Row, image: ImageRef | None, name: st
         extra["image"] = name
     return Sample(
         sample_id=ids.of(key),
-        image=image,
+        images=one_image(image),
         question=row.text("question"),
         question_id=key,
         answers=() if answer is None else (str(answer),),

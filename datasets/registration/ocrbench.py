@@ -22,7 +22,7 @@ from collavo.datasets.registration.layouts import (
 from collavo.datasets.registration.readers.rows import Row, read_rows
 from collavo.datasets.registration.readers.tsv import short_index
 from collavo.datasets.registration.vqa_fields import Images, SampleIds, below, texts_of
-from collavo.records import Sample
+from collavo.records import Sample, one_image
 
 _NAME = "ocrbench"
 _FILES = ("OCRBench.json", "OCRBench/OCRBench.json", "data/OCRBench.json")
@@ -57,7 +57,7 @@ def _original(found: tuple[Path, Path]) -> Iterator[Sample]:
         source, key = row.text("dataset_name"), row.key("id")
         yield Sample(
             sample_id=ids.of(f"{source}/{key}"),
-            image=images.ref(image, row.place),
+            images=one_image(images.ref(image, row.place)),
             question=row.text("question"),
             question_id=f"{source}/{key}",
             answers=texts_of(row, "answers", "answer"),
@@ -71,7 +71,7 @@ def _from_hub(rows: Iterable[Row]) -> Iterator[Sample]:
     for number, row in enumerate(rows):
         yield Sample(
             sample_id=ids.of(number),
-            image=cell_ref(row, "image"),
+            images=one_image(cell_ref(row, "image")),
             question=row.text("question").strip(),
             question_id=number,
             answers=texts_of(row, "answer", "answers"),
@@ -87,7 +87,7 @@ def _from_table(rows: Iterable[Row]) -> Iterator[Sample]:
         formula = category.startswith("Handwritten Mathematical")
         yield Sample(
             sample_id=ids.of(key),
-            image=cell_ref(row, "image"),
+            images=one_image(cell_ref(row, "image")),
             question=row.text("question"),
             question_id=key,
             answers=texts_of(row, "answer", lists=True),

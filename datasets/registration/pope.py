@@ -26,7 +26,7 @@ from collavo.datasets.registration.layouts import (
 from collavo.datasets.registration.readers.rows import Row, read_rows
 from collavo.datasets.registration.roots import Root, find_file, image_ref, root
 from collavo.errors import DataError
-from collavo.records import ImageRef, Sample
+from collavo.records import ImageRef, Sample, one_image
 
 logger = logging.getLogger(__name__)
 
@@ -144,7 +144,7 @@ def _sample(
         )
     return Sample(
         sample_id=f"pope_test:{key}" + (f"#{nth}" if nth > 1 else ""),
-        image=image,
+        images=one_image(image),
         question=without_suffix(row.text("text", "question")),
         question_id=number,
         answers=(label,),

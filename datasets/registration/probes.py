@@ -31,7 +31,7 @@ from collavo.datasets.registration.readers.panoptic import (
 )
 from collavo.datasets.registration.roots import find_file, image_ref, root
 from collavo.errors import ConfigError, DataError
-from collavo.records import Sample
+from collavo.records import Sample, one_image
 
 _JSON = (
     "coco/annotations/panoptic_val2017.json",
@@ -81,7 +81,7 @@ class Seen:
         """Makes a sample about the class `name`; the pipeline words the question."""
         return Sample(
             sample_id=f"{PREFIX}{kind}:{self.key}/{inner}",
-            image=image_ref(self.folder, self.name, self.image.file_name),
+            images=one_image(image_ref(self.folder, self.name, self.image.file_name)),
             question=name,
             question_id=f"{self.key}/{inner}",
             answers=tuple(answers),

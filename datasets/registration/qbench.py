@@ -36,7 +36,7 @@ from collavo.datasets.registration.layouts import (
 from collavo.datasets.registration.readers.cells import NoCell
 from collavo.datasets.registration.readers.rows import Row, read_rows
 from collavo.errors import DataError
-from collavo.records import ImageRef, Sample
+from collavo.records import ImageRef, Sample, one_image
 
 TYPES = ("yes-or-no", "what", "how")
 CONCERNS = ("distortion", "other", "in-context distortion", "in-context other")
@@ -88,7 +88,7 @@ def _sample(row: Row, name: str, folder: Path) -> Sample:
     extra: dict[str, Any] = {"image": image, "row": dict(row.values)}
     return Sample(
         sample_id=f"{name}:{image}/{same_question(question)}",
-        image=_image(folder, image, row.place),
+        images=one_image(_image(folder, image, row.place)),
         question=question,
         # the image's name as an id would also be its number: 10.jpg and row 10 are two
         question_id=image if row.values.get("id") is None else row.key("id"),
@@ -134,7 +134,7 @@ def _hf_samples(rows: Iterable[Row], name: str) -> Iterator[Sample]:
         known = right not in (None, "", _NOTHING)
         yield Sample(
             sample_id=f"{name}:{row.key('id')}",
-            image=cell_ref(row, "image"),
+            images=one_image(cell_ref(row, "image")),
             question=row.text("question"),
             question_id=row.key("id"),
             options=options,
@@ -153,7 +153,7 @@ def _tsv_samples(rows: Iterable[Row], name: str) -> Iterator[Sample]:
         answer = optional_text(row, "answer")
         yield Sample(
             sample_id=f"{name}:{row.key('index')}",
-            image=cell_ref(row, "image"),
+            images=one_image(cell_ref(row, "image")),
             question=row.text("question"),
             question_id=row.key("index"),
             options=tuple(options.values()),

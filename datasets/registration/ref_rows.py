@@ -8,7 +8,7 @@ from pathlib import Path
 from collavo.datasets.registration.readers.rows import Row
 from collavo.datasets.registration.vqa_fields import Images, SampleIds, below, list_of
 from collavo.errors import DataError
-from collavo.records import ImageRef, Sample
+from collavo.records import ImageRef, Sample, one_image
 
 IMAGES = ("coco2014/train2014", "train2014", "coco/train2014", "images")
 
@@ -61,7 +61,7 @@ def box_sample(
         answers = (f"[{', '.join(f'{x:.2f}' for x in shares)}]",)
     return Sample(
         sample_id=ids.of(key),
-        image=ref,
+        images=one_image(ref),
         question=sentence,
         question_id=key,
         answers=answers,

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from collavo.errors import DataError
-from collavo.records import ImageRef, Sample
+from collavo.records import ImageRef, Sample, one_image
 
 _FIELDS = frozenset(
     "sample_id question_id question image file_name answers answer options category".split()
@@ -72,7 +72,7 @@ def _sample(name: str, index: int, row: Any, root: Path | None) -> Sample:
     question_id = row.get("question_id", index)
     return Sample(
         sample_id=_text(where, "sample_id", row.get("sample_id", f"{name}:{question_id}")),
-        image=_image(where, row, root),
+        images=one_image(_image(where, row, root)),
         question=_text(where, "question", question),
         question_id=_id(where, question_id),
         options=_texts(where, "options", row.get("options")),

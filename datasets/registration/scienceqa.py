@@ -33,7 +33,7 @@ from collavo.datasets.registration.layouts import (
 )
 from collavo.datasets.registration.readers.rows import Row, read_json, read_rows
 from collavo.errors import DataError
-from collavo.records import ImageRef, Sample
+from collavo.records import ImageRef, Sample, one_image
 
 NAME = "scienceqa_test"
 _FOLDERS = ("ScienceQA", "scienceqa", "ScienceQA/data/scienceqa")
@@ -138,7 +138,7 @@ def _sample(base: Path, row: Row, pid: str, said: str) -> Sample:
         extra["text"] = said
     return Sample(
         sample_id=f"{NAME}:{pid}",
-        image=image,
+        images=one_image(image),
         question=question,
         question_id=pid,
         options=options,
@@ -155,7 +155,7 @@ def _hf_sample(numbered: tuple[int, Row]) -> Sample:
     answer = row.values.get("answer")
     return Sample(
         sample_id=f"{NAME}:{number}",
-        image=image,
+        images=one_image(image),
         question=row.text("question"),
         question_id=number,
         options=options,
@@ -173,7 +173,7 @@ def _tsv_samples(rows: Iterable[Row]) -> Iterator[Sample]:
         answer = optional_text(row, "answer")
         yield Sample(
             sample_id=f"{NAME}:{row.key('index')}",
-            image=image,
+            images=one_image(image),
             question=row.text("question"),
             question_id=row.key("index"),
             options=tuple(options.values()),

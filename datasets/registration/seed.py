@@ -33,7 +33,7 @@ from collavo.datasets.registration.layouts import (
 )
 from collavo.datasets.registration.readers.rows import Row, read_json, read_rows
 from collavo.errors import DataError
-from collavo.records import ImageRef, Sample
+from collavo.records import ImageRef, Sample, one_image
 
 TYPES = {
     1: "Scene Understanding",
@@ -100,7 +100,7 @@ def _samples(rows: Iterable[Row], folder: Path | None) -> Iterator[Sample]:
         answer = optional_text(row, "answer")
         yield Sample(
             sample_id=f"seed:{row.key('question_id')}",
-            image=image,
+            images=one_image(image),
             question=row.text("question"),
             question_id=row.key("question_id"),
             options=options,
@@ -147,7 +147,7 @@ def _tsv_samples(rows: Iterable[Row]) -> Iterator[Sample]:
             extra["type_id"] = ids[kind.casefold()]
         yield Sample(
             sample_id=f"seed:{key}",
-            image=cell_ref(row, "image"),
+            images=one_image(cell_ref(row, "image")),
             question=row.text("question"),
             question_id=key,
             options=tuple(options.values()),
@@ -175,7 +175,7 @@ def _gold(file: Path) -> list[Sample]:
         if key not in found:
             found[key] = Sample(
                 sample_id=f"seed:{key}",
-                image=None,
+                images=(),
                 question=optional_text(row, "question"),
                 question_id=key,
                 answers=(letter,),

@@ -117,7 +117,7 @@ def _questions(found: Survey, samples: Sequence[Sample], expected: Mapping[str, 
         "questions": len(samples),
         "categories": dict(sorted(categories.items())),
         "answers_hidden": sum(not s.answers for s in samples),
-        "without_image": sum(s.image is None for s in samples),
+        "without_image": sum(not s.images for s in samples),
         "without_text": sum(not s.question.strip() for s in samples),
         "repeated_ids": sum(_is_repeat(s) for s in samples),
         "options": dict(sorted(Counter(len(s.options) for s in samples if s.options).items())),
@@ -161,9 +161,9 @@ def _images(
     refs: dict[Hashable, ImageRef] = {}
     asked: Counter[Hashable] = Counter()
     for sample in samples:
-        if sample.image is not None:
-            key = _key(sample.image)
-            refs.setdefault(key, sample.image)
+        for image in sample.images:
+            key = _key(image)
+            refs.setdefault(key, image)
             asked[key] += 1
     judged = _judge(list(refs.values()), quick, moved)
     digests: dict[Hashable, str] = {}
@@ -275,9 +275,7 @@ def _prompts(
         except DataError as error:
             found.notes.append(str(error))
             continue
-        image = None
-        if sample.image is not None:
-            path = sample.image.path
-            image = path.name if path is not None else sample.image.label
+        names = [i.path.name if i.path is not None else i.label for i in sample.images]
+        image = ", ".join(names) or None
         worded.append({"sample_id": sample.sample_id, "image": image, "prompt": text})
     return worded

@@ -41,7 +41,7 @@ from collavo.datasets.registration.vqa_fields import (
     texts_of,
 )
 from collavo.errors import DataError
-from collavo.records import ImageRef, Sample
+from collavo.records import ImageRef, Sample, one_image
 
 _NAME = "textvqa_val"
 _GOLD = ("TextVQA_0.5.1_val.json", "annotations/TextVQA_0.5.1_val.json")
@@ -99,7 +99,7 @@ def _sample(
         extra["ocr_tokens"] = tuple(str(token) for token in tokens)
     return Sample(
         sample_id=ids.of(key),
-        image=image,
+        images=one_image(image),
         question=row.text("question"),
         question_id=key,
         answers=texts_of(row, "answers"),
@@ -136,7 +136,7 @@ def _from_llava(file: Path) -> Iterator[Sample]:
         key = row.key("question_id")
         yield Sample(
             sample_id=ids.of(key),
-            image=images.ref(image, row.place),
+            images=one_image(images.ref(image, row.place)),
             question=question_in(text, row.place),
             question_id=key,
             extra={"image": image, "llava_text": text},
@@ -172,7 +172,7 @@ def _from_table(rows: Iterable[Row]) -> Iterator[Sample]:
         key = short_index(row)
         yield Sample(
             sample_id=ids.of(key),
-            image=cell_ref(row, "image"),
+            images=one_image(cell_ref(row, "image")),
             question=row.text("question"),
             question_id=key,
             answers=texts_of(row, "answer", "answers", lists=True),

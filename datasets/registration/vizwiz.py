@@ -38,7 +38,7 @@ from collavo.datasets.registration.vqa_fields import (
     rows_in,
     texts_of,
 )
-from collavo.records import ImageRef, Sample
+from collavo.records import ImageRef, Sample, one_image
 
 UNANSWERABLE = "When the provided information is insufficient, respond with 'Unanswerable'."
 """The sentence of LLaVA's prompts (haotian-liu/LLaVA docs/Evaluation.md)."""
@@ -111,7 +111,7 @@ def _sample(
         extra["answerable"] = row.values["answerable"]
     return Sample(
         sample_id=ids.of(image),
-        image=ref,
+        images=one_image(ref),
         question=question,
         question_id=image,
         answers=texts_of(row, "answers"),

@@ -8,10 +8,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+from PIL import Image
 from torch import Tensor, nn
 
+from collavo.modeling.image_policies.base import VisualInput
+from collavo.modeling.image_policies.square import Squash
+
 if TYPE_CHECKING:
+    from typing import Self
+
+    from transformers.modeling_outputs import CausalLMOutputWithPast
+
+    from collavo.modeling.llms.chat import ChatTokenizer
     from collavo.records import CrayonPrompt
+
+Visuals = Sequence[VisualInput]
+"""The images of one question, in the order of their places in its prompt; none is no image."""
 
 
 @dataclass(frozen=True)
@@ -58,16 +71,28 @@ class ImageContext:
 
 
 class Architecture(nn.Module, ABC):
-    """A vision-language model behind two calls: `encode` an image, `answer` questions on it."""
+    """A vision-language model behind two calls: `encode` an image, `answer` questions on it.
+
+    What stands here is all that evaluation, training, `Predictor` and the commands use of a model.
+    A subclass has to give `from_config`, `fingerprint`, `render`, `tokenize` and `generate`, and
+    either `prepare` or an `image_size` and a `grid`; each of the rest has a default, or says what
+    cannot be done without it.
+    """
 
     supports_prefix: bool = False
     """Whether `encode` and `answer` share an image's prefix; else the engine uses `generate`."""
 
-    image_size: int
-    """Height and width in pixels of the square images that it takes."""
+    mapper: str = "vqa"
+    """The registered mapper that opens its images."""
 
-    grid: tuple[int, int]
+    image_size: int = 0
+    """Height and width in pixels of square images, for the default `prepare`; 0 without."""
+
+    grid: tuple[int, int] = (0, 0)
     """Rows and columns (h, w) of the patch grid that Crayon maps lie on."""
+
+    image_token_id: int | None = None
+    """The id by which `tokenize` marks an image; None where the prompt holds no such id."""
 
     origin: tuple[str, str] = ("", "")
     """The folder or hub id that its weights were given as, and the revision; "" for none."""
@@ -76,10 +101,57 @@ class Architecture(nn.Module, ABC):
     """Whether it takes a Crayon Prompt."""
 
     max_images: int = 1
-    """Images that one conversation or question may have."""
+    """Images that one question or conversation may have."""
+
+    max_positions: int = 0
+    """Positions that a prompt may have, its images' tokens too; 0 where nothing is known."""
+
+    identity: Mapping[str, Any] = {}
+    """The settings that, with the weights' content, decide on every output."""
 
     roles: Mapping[str, tuple[str, ...]] = {}
     """Names for parameters that lie here and there in the model, with patterns of theirs."""
+
+    pad_token_id: int = 0
+    """Stands at padding in training's batches."""
+
+    @classmethod
+    def from_config(cls, cfg: Any, device: torch.device | str | None = None) -> Self:
+        """Loads the model that a configuration names; as `cfg.DEVICE` says where device is None.
+
+        Raises:
+            UserError: Weights or settings do not fit.
+        """
+        raise TypeError(f"{cls.__name__} has no from_config, so MODEL.NAME cannot name it")
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Hashes the weights' content and all settings of the model that change its output."""
+
+    @property
+    def untrained(self) -> bool:
+        """Whether its weights are random, so that its answers mean nothing."""
+        return False
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model runs."""
+        return next((p.device for p in self.parameters()), torch.device("cpu"))
+
+    def prepare(self, image: Image.Image) -> VisualInput:
+        """Makes of one RGB image what the model takes; on the CPU, from several threads at once.
+
+        By default it is squashed to a square of `image_size`, with a token for each patch of
+        `grid`.
+
+        Raises:
+            DataError: The model cannot take an image of this kind.
+        """
+        return Squash(self.image_size, self.grid[0] * self.grid[1])(image)
+
+    def expected_image_tokens(self) -> int:
+        """Visual tokens of an image of usual shape, for plans that are made before any is read."""
+        return self.prepare(Image.new("RGB", (640, 480))).num_tokens
 
     @abstractmethod
     def render(self, question: str, crayon_text: str | None) -> str:
@@ -93,54 +165,49 @@ class Architecture(nn.Module, ABC):
     def generate(
         self,
         prompts: Sequence[Sequence[int]],
-        pixel_values: Tensor | None,
+        visuals: Sequence[Visuals],
         crayon: CrayonPrompt | None,
         generation: Generation,
     ) -> list[str]:
-        """Answers each prompt by itself, nothing shared: row i has image i (uint8 (B, 3, H, W))."""
+        """Answers each prompt by itself, nothing shared.
 
-    def set_dropout(self, probability: float) -> None:
-        """Sets the dropout of its own parts, in training; without such parts nothing happens."""
-        return None
+        Args:
+            prompts: Token ids, B rows.
+            visuals: The images of each row.
+            crayon: The Crayon Prompt of all images, row by row, or None.
+            generation: How to generate.
+        """
 
-    def reset_parameters(self, seed: int) -> None:
-        """Draws all weights anew, for training from scratch."""
-        raise TypeError(f"{type(self).__name__} draws no weights; set TRAIN.INIT weights")
-
-    def save_stage(self, folder: Path) -> None:
-        """Writes what a stage of training has made of it, for evaluations and the next stage."""
-        raise TypeError(f"{type(self).__name__} does not save what was trained")
-
-    def look(self, pixel_values: Tensor) -> list[Tensor]:
+    def image_features(self, visuals: Visuals) -> list[Tensor]:
         """Computes what VISION.CACHE keeps: the visual features, which depend on pixels alone.
 
         Args:
-            pixel_values: uint8 RGB (B, 3, H, W) in [0, 255].
+            visuals: Images of one shape key, I of them.
 
         Returns:
-            Levels of features, each (B, N, C); `encode` takes them as `features`.
+            Levels of features, each (I, N, C); `encode` takes them as `features`.
         """
         raise TypeError(f"{type(self).__name__} keeps no vision features; leave VISION.CACHE empty")
 
     def encode(
         self,
-        pixel_values: Tensor | None,
+        visuals: Sequence[Visuals],
         crayon: CrayonPrompt | None,
         prefixes: Sequence[Sequence[int]],
         reuse: str = "prefix",
         features: Sequence[Tensor] | None = None,
     ) -> list[ImageContext]:
-        """Computes the prefix state of each image once.
+        """Computes the state of the prompts' shared part once.
 
         Args:
-            pixel_values: uint8 RGB (B, 3, H, W) in [0, 255]; None for prompts without image, whose
-                options are to be scored.
-            crayon: The Crayon Prompt of the batch, or None.
-            prefixes: For each image the longest common token prefix of its prompts.
+            visuals: For each prefix its images; none for prompts without image, whose options are
+                to be scored.
+            crayon: The Crayon Prompt of all images, prefix by prefix, or None.
+            prefixes: For each of `visuals` the longest common token prefix of its prompts.
             reuse: "prefix" keeps the prefix's keys and values, "vision" only what is computed of
-                the image outside the LLM.
-            features: What `look` gave for the images, where it is known; given only to
-                architectures that have `look`.
+                the images outside the LLM.
+            features: What `image_features` gave for the images, where it is known; given only to
+                architectures that have it.
         """
         raise TypeError(f"{type(self).__name__} shares no prefix; call generate")
 
@@ -180,3 +247,48 @@ class Architecture(nn.Module, ABC):
             For each question and option the sum and the mean of its tokens' log-probabilities.
         """
         raise TypeError(f"{type(self).__name__} scores no given answers; set EVAL.SCORING generate")
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        visuals: Visuals = (),
+        crayon: CrayonPrompt | None = None,
+        attention_mask: Tensor | None = None,
+        labels: Tensor | None = None,
+        logits_to_keep: int | None = 0,
+        reduction: str = "mean",
+    ) -> CausalLMOutputWithPast:
+        """Runs the model on whole sequences, as training does.
+
+        Args:
+            input_ids: (B, T) int64; an image is one id.
+            visuals: The images in the order of their ids, row by row.
+            crayon: The images' Crayon Prompt.
+            attention_mask: (B, T) 0 at padding, on either side.
+            labels: (B, T) -100 where no loss is wanted.
+            logits_to_keep: Logits of this many last positions, 0 for all, None for no logits.
+            reduction: "mean", or "none" for the loss of each labelled token, (M,) row by row.
+        """
+        raise TypeError(f"{type(self).__name__} has no forward, so it cannot be trained")
+
+    def known_tokenizer(self) -> ChatTokenizer:
+        """Returns the tokenizer that training's chat template writes with."""
+        raise TypeError(f"{type(self).__name__} names no tokenizer, so it cannot be trained")
+
+    def gradient_checkpointing_enable(self) -> None:
+        """Recomputes activations in the backward pass instead of keeping them."""
+        raise TypeError(
+            f"{type(self).__name__} recomputes nothing; set TRAIN.GRADIENT_CHECKPOINTING False"
+        )
+
+    def set_dropout(self, probability: float) -> None:
+        """Sets the dropout of its own parts, in training; without such parts nothing happens."""
+        return None
+
+    def reset_parameters(self, seed: int) -> None:
+        """Draws all weights anew, for training from scratch."""
+        raise TypeError(f"{type(self).__name__} draws no weights; set TRAIN.INIT weights")
+
+    def save_stage(self, folder: Path) -> None:
+        """Writes what a stage of training has made of it, for evaluations and the next stage."""
+        raise TypeError(f"{type(self).__name__} does not save what was trained")

@@ -3,51 +3,103 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from transformers.modeling_outputs import CausalLMOutputWithPast
 
-from collavo.errors import CheckpointError, DataError
-from collavo.modeling.adapters.injection import Injection, InjectionState
+from collavo.errors import DataError
+from collavo.modeling.adapters.injection import CrayonTerm, Injection, InjectionState
+from collavo.modeling.adapters.plora import PLoRADown
+from collavo.modeling.adapters.switch import switch_of
 from collavo.modeling.adapters.targets import (
     LLAMA_TARGETS,
     PLORA_ROLES,
     add_plora,
     plora_linears,
 )
-from collavo.modeling.architectures import collavo_answers as answers
-from collavo.modeling.architectures.base import Architecture, Generation, ImageContext
-from collavo.modeling.architectures.collavo_loading import PublishedCheckpoint
-from collavo.modeling.architectures.collavo_sight import Sight, look, sight_of
-from collavo.modeling.architectures.collavo_training import TrainableCoLLaVO
-from collavo.modeling.architectures.published import PLORA_RANK, vision_fields
+from collavo.modeling.architectures.base import ImageContext, Visuals
+from collavo.modeling.architectures.collavo_loading import PublishedCheckpoint, rules_of
+from collavo.modeling.architectures.composition import ComposedVLM, ImageEmbeds
+from collavo.modeling.architectures.published import PLORA_RANK, published_shapes, vision_fields
 from collavo.modeling.crayon.embedding import CrayonEmbedding
+from collavo.modeling.image_policies.square import Squash, square_input
 from collavo.modeling.llms.internlm2 import InternLM2
+from collavo.modeling.llms.mimetic import match_queries_and_keys
 from collavo.modeling.llms.templates import get_template
-from collavo.modeling.ops.merge_embeds import (
-    Layout,
-    lay_out,
-    merge_image_embeds,
-    padding_side,
-)
-from collavo.modeling.ops.prefix_cache import PrefixCache
 from collavo.modeling.projectors.mlp import MLPProjector
-from collavo.modeling.vision_encoders.clip_vit import CLIPVisionEncoder
+from collavo.modeling.vision_encoders.clip_vit import MEAN, CLIPVisionEncoder
 from collavo.registry import ARCHITECTURES
 
 if TYPE_CHECKING:
     from typing import Self
 
-    from jaxtyping import Float, Int, UInt8
+    from jaxtyping import Float, Int
 
-    from collavo.modeling.llms.tokenizer import CoLLaVOTokenizer
+    from collavo.modeling.image_policies.base import VisualInput
+    from collavo.modeling.ops.merge_embeds import Layout
     from collavo.records import CrayonPrompt
 
 
+@dataclass(frozen=True)
+class CrayonEmbeds(ImageEmbeds):
+    """Visual tokens with the crayon that lies on them.
+
+    Args:
+        crayon: (P, D) projected crayon of each distinct (class, number) pair, or None.
+        index: (M,) the pair of each visual token, or None.
+    """
+
+    crayon: Float[Tensor, "pairs width"] | None = None
+    index: Int[Tensor, " tokens"] | None = None
+
+    @property
+    def nbytes(self) -> int:
+        held = (self.embeds, self.crayon, self.index)
+        return sum(t.untyped_storage().nbytes() for t in held if t is not None)
+
+    def injection(self, layout: Layout) -> Injection:
+        """Tells PLoRA where the images lie; image i is the layout's i-th."""
+        batch, length = layout.ids.shape
+        term = None
+        if self.crayon is not None and self.index is not None:
+            # with one image at the same place in all rows the index is (B, N)
+            index = self.index if layout.span is None else self.index.view(batch, -1)
+            term = CrayonTerm(self.crayon, index)
+        rows = layout.rows if layout.span is None else None
+        return Injection(layout.span, rows, term, batch, length)
+
+    def part(self, tokens: slice, counts: tuple[int, ...]) -> Self:
+        part = super().part(tokens, counts)
+        if self.crayon is None or self.index is None:
+            return part
+        used, index = self.index[tokens].unique(return_inverse=True)
+        return replace(part, crayon=self.crayon[used], index=index)
+
+    @classmethod
+    def join(cls, parts: Sequence[Self]) -> Self:
+        """Returns all images of several parts; all have a crayon or none has.
+
+        Raises:
+            ValueError: Some have a crayon and some have none.
+        """
+        joined = super().join(parts)
+        crayons = [p.crayon for p in parts if p.crayon is not None]
+        indices = [p.index for p in parts if p.index is not None]
+        if not crayons:
+            return joined
+        if len(crayons) != len(parts):
+            raise ValueError("images with and without a crayon cannot be in one batch")
+        starts = torch.tensor([0, *(len(c) for c in crayons[:-1])]).cumsum(0).tolist()
+        moved = [index + start for index, start in zip(indices, starts, strict=True)]
+        return replace(joined, crayon=torch.cat(crayons), index=torch.cat(moved))
+
+
 @ARCHITECTURES.register("collavo")
-class CoLLaVO(PublishedCheckpoint, TrainableCoLLaVO, Architecture):
+class CoLLaVO(PublishedCheckpoint, ComposedVLM):
     """CLIP features and a Crayon Prompt, injected into InternLM2 through PLoRA on image tokens.
 
     Args:
@@ -74,13 +126,20 @@ class CoLLaVO(PublishedCheckpoint, TrainableCoLLaVO, Architecture):
     ) -> None:
         super().__init__()
         vision = vision_fields(config)
-        self.vision_encoder = CLIPVisionEncoder(
+        encoder = CLIPVisionEncoder(
             vision, image_size or vision["image_size"], attn if attn == "eager" else "sdpa"
         )
-        self.vision_encoder.requires_grad_(False)
-        self.llm = InternLM2.build(config, attn)
-        width, channels = self.llm.config.hidden_size, self.vision_encoder.width
-        self.projector = MLPProjector(channels, width)
+        llm = InternLM2.build(config, attn)
+        width, channels = llm.config.hidden_size, encoder.width
+        projector = MLPProjector(channels, width)
+        self.assemble(
+            encoder,
+            projector,
+            llm,
+            Squash(encoder.image_size, projector.num_tokens(encoder.grid), MEAN),
+            image_token_id=llm.config.vocab_size,  # the one embedding past the vocabulary
+            pad_token_id=int(config.get("pad_token_id", 2)),
+        )
         self.crayon = CrayonEmbedding(channels)
         self.crayon_projector = MLPProjector(channels, width)
         self.state = InjectionState()
@@ -88,18 +147,7 @@ class CoLLaVO(PublishedCheckpoint, TrainableCoLLaVO, Architecture):
         self.config: dict[str, Any] = dict(config)
         self.rank = rank
         self.template = get_template(template)
-        self.image_size = self.vision_encoder.image_size
-        self.grid = self.vision_encoder.grid
-        self.num_tokens = self.projector.num_tokens(self.grid)
-        self.image_token_id: int = self.llm.config.vocab_size
-        self.pad_token_id = int(config.get("pad_token_id", 2))
-        self.max_positions: int = self.llm.config.max_position_embeddings
         self.merges_images = False
-
-    @property
-    def device(self) -> torch.device:
-        """Where the model runs."""
-        return next(self.projector.parameters()).device
 
     @property
     def untrained(self) -> bool:
@@ -127,172 +175,101 @@ class CoLLaVO(PublishedCheckpoint, TrainableCoLLaVO, Architecture):
     def tokenize(self, prompt: str) -> list[int]:
         return self.known_tokenizer().encode(prompt)
 
-    def known_tokenizer(self) -> CoLLaVOTokenizer:
-        """Returns the tokenizer.
+    def squares(self, pixels: Tensor) -> list[VisualInput]:
+        """Wraps images that have the model's size already: uint8 RGB (I, 3, H, W)."""
+        return [square_input(image, self.num_tokens) for image in pixels]
 
-        Raises:
-            CheckpointError: The checkpoint came without one.
-        """
-        if self.tokenizer is None:
-            where = self.source.folder if self.source is not None else "the model"
-            raise CheckpointError(f"{where} has no tokenizer.model; place the published one there")
-        return self.tokenizer
+    # ---- the hooks of the common base
 
-    @torch.no_grad()
-    def look(self, pixel_values: Tensor) -> list[Tensor]:
-        return look(self, pixel_values)
-
-    def see(
+    def embed_images(
         self,
-        pixel_values: UInt8[Tensor, "batch 3 height width"],
-        crayon: CrayonPrompt | None,
-        features: Sequence[Tensor] | None = None,
-    ) -> Sight:
-        """Computes all that depends on the images alone, outside the LLM.
-
-        Args:
-            pixel_values: RGB in [0, 255].
-            crayon: The Crayon Prompt of the batch; without maps (or None) nothing is injected.
-            features: What `look` gave for the images, where it is known.
-        """
-        return sight_of(self, features or look(self, pixel_values), crayon)
-
-    def forward(
-        self,
-        input_ids: Int[Tensor, "batch text"],
-        pixel_values: UInt8[Tensor, "images 3 height width"] | None = None,
+        visuals: Visuals,
         crayon: CrayonPrompt | None = None,
-        attention_mask: Int[Tensor, "batch text"] | None = None,
-        labels: Int[Tensor, "batch text"] | None = None,
-        logits_to_keep: int | None = 0,
-        reduction: str = "mean",
-    ) -> CausalLMOutputWithPast:
-        """Runs the model on whole sequences.
-
-        Args:
-            input_ids: Each `<image>` is one id; it is expanded here to N visual tokens.
-            pixel_values: The images in the order of their ids, row by row.
-            crayon: The images' Crayon Prompt.
-            attention_mask: 0 at padding, on either side.
-            labels: -100 where no loss is wanted. The mean cross entropy is over the others.
-            logits_to_keep: Logits of this many last positions, 0 for all, None for no logits: then
-                the loss is computed on labelled positions only, in far less memory.
-            reduction: "mean", or "none" for the loss of each labelled token.
-
-        Returns:
-            `logits` (B, length, V) over the expanded sequence, and `loss`: the mean, or (M,) row
-            by row. The first token of a row is predicted by none and has no loss.
-        """
-        layout = lay_out(
-            input_ids.tolist(),
-            self.image_token_id,
-            self.num_tokens,
-            self.pad_token_id,
-            side="left" if attention_mask is None else padding_side(attention_mask),
-            masks=None if attention_mask is None else attention_mask.tolist(),
-            labels=None if labels is None else labels.tolist(),
-            device=self.device,
-        )
-        sight = None if pixel_values is None else self.see(pixel_values, crayon)
-        embeds, injection = self.embed(layout, sight)
-        with self.state.injection(injection):
-            hidden = self.llm.get_decoder()(
-                inputs_embeds=embeds,
-                attention_mask=layout.mask if layout.padded else None,
-                use_cache=False,
-            ).last_hidden_state
-        logits = None
-        if logits_to_keep is not None:
-            kept = hidden[:, -logits_to_keep:] if logits_to_keep else hidden
-            logits = self.llm.lm_head(kept)
-        loss = None if layout.labels is None else self.answer_loss(hidden, layout.labels, reduction)
-        return CausalLMOutputWithPast(loss=loss, logits=logits)
-
-    def embed(
-        self, layout: Layout, sight: Sight | None
-    ) -> tuple[Float[Tensor, "batch length width"], Injection | None]:
-        """Returns the sequence's embeddings with the images in it, and what PLoRA needs to know.
+        features: Sequence[Tensor] | None = None,
+    ) -> CrayonEmbeds:
+        """Computes visual tokens, and the crayon that PLoRA adds at them.
 
         Raises:
-            DataError: Images and image tokens differ in number, or a sequence is too long.
+            DataError: The maps are of another shape than the patches.
         """
-        images = 0 if sight is None else len(sight.image)
-        tokens = len(layout.rows) // self.num_tokens
-        if images != tokens:
-            raise DataError(f"{images} images came with {tokens} image tokens in the prompts")
-        if layout.ids.shape[1] > self.max_positions:
+        plain = super().embed_images(visuals, None, features)
+        made = CrayonEmbeds(plain.embeds, plain.counts)
+        if crayon is None or crayon.semantic is None or crayon.number is None:
+            return made
+        wanted = (len(made.counts), *self.grid)
+        if tuple(crayon.semantic.shape) != wanted:
             raise DataError(
-                f"a prompt has {layout.ids.shape[1]} tokens; the model takes {self.max_positions}"
+                f"the crayon map is {tuple(crayon.semantic.shape)}; {len(made.counts)} images need "
+                f"{wanted}"
             )
-        text = self.llm.get_input_embeddings()(layout.ids)
-        if sight is None:
-            return text, None
-        return merge_image_embeds(text, sight.image, layout), sight.injection(layout)
+        # tables and projector run on the distinct (class, number) pairs, some ten to fifty, and
+        # not on every cell of every map
+        pairs = self.crayon.pairs(crayon.semantic, crayon.number)
+        term = self.crayon_projector.project(self.crayon(pairs))
+        return replace(made, crayon=term, index=pairs.index.flatten())
 
-    @torch.no_grad()
-    def generate(
-        self,
-        prompts: Sequence[Sequence[int]],
-        pixel_values: Tensor | None,
-        crayon: CrayonPrompt | None,
-        generation: Generation,
-    ) -> list[str]:
-        if not prompts:
-            return []
-        sight = None if pixel_values is None else self.see(pixel_values, crayon)
-        return answers.texts(self, answers.plain(self, prompts, sight, generation))
+    def around_llm(
+        self, embeds: ImageEmbeds | None, layout: Layout, prefill: bool = False
+    ) -> AbstractContextManager[None]:
+        """Lets PLoRA know where the images lie, and what the crayon adds there."""
+        injection = embeds.injection(layout) if isinstance(embeds, CrayonEmbeds) else None
+        if prefill:
+            return self.state.prefill(self.llm, injection)
+        return self.state.injection(injection)
 
-    @torch.no_grad()
     def encode(
         self,
-        pixel_values: Tensor | None,
+        visuals: Sequence[Visuals],
         crayon: CrayonPrompt | None,
         prefixes: Sequence[Sequence[int]],
         reuse: str = "prefix",
         features: Sequence[Tensor] | None = None,
     ) -> list[ImageContext]:
-        """Computes the state of each image once.
+        if reuse == "prefix" and self.merges_images and not self.training:
+            self.merge_image_weights()
+        return super().encode(visuals, crayon, prefixes, reuse, features)
+
+    # ---- training
+
+    def gradient_checkpointing_enable(self) -> None:
+        """Recomputes each decoder layer in the backward pass, with its own image tokens."""
+        self.state.checkpoint_layers(self.llm)
+
+    def set_dropout(self, probability: float) -> None:
+        """Sets the probability on PLoRA's input, in training."""
+        for module in self.llm.modules():
+            if isinstance(module, PLoRADown):
+                module.dropout.p = probability
+
+    @torch.no_grad()
+    def reset_parameters(self, seed: int) -> None:
+        """Draws all weights anew; B of PLoRA and of the crayon branch begin at zero.
+
+        What the configuration said of the checkpoint's training no longer holds and is dropped.
 
         Args:
-            pixel_values: uint8 RGB (B, 3, H, W) in [0, 255], or None.
-            crayon: The Crayon Prompt of the batch, or None.
-            prefixes: For each image the longest common token prefix of its prompts.
-            reuse: "prefix" keeps the prefix's keys and values; "vision" only what is computed of
-                the image outside the LLM, so that each question has a prefill of its own.
-            features: What `look` gave for the images, where it is known.
+            seed: Equal seeds give equal weights on every machine.
         """
-        sight = None if pixel_values is None else self.see(pixel_values, crayon, features)
-        if reuse == "prefix":
-            if self.merges_images and not self.training:
-                self.merge_image_weights()
-            return answers.prefill(self, prefixes, sight)
-        if reuse != "vision" or sight is None:
-            raise ValueError(f"reuse is 'prefix' or 'vision', not {reuse!r}")
-        return [
-            ImageContext(tuple(prefix), part, self.num_tokens, part.nbytes)
-            for prefix, part in zip(prefixes, sight.split(), strict=True)
-        ]
+        from collavo.modeling.architectures.tiny.checkpoint import draw_tensor
 
-    @torch.no_grad()
-    def answer(
-        self,
-        contexts: Sequence[ImageContext],
-        suffixes: Sequence[Sequence[int]],
-        owners: Sequence[int],
-        generation: Generation,
-    ) -> list[str]:
-        if not suffixes:
-            return []
-        shared = all(isinstance(context.cache, PrefixCache) for context in contexts)
-        over = answers.over_prefixes if shared else answers.over_sights
-        return answers.texts(self, over(self, contexts, suffixes, owners, generation))
+        about = dict(self.config.get("collavo") or {})
+        about.pop("untrained", None)
+        about.pop("note", None)
+        self.config = {**self.config, "collavo": about}
+        shapes = published_shapes(self.config, self.rank)
+        for name, rule in rules_of(self).items():
+            whole = draw_tensor(name, shapes[name], seed)
+            if name.endswith(("Plora_B.weight", "Plora_seg_B.weight")):
+                whole.zero_()
+            for target, part in zip(rule.targets, rule.parts(whole), strict=False):
+                self.get_parameter(target).copy_(part)
+        match_queries_and_keys(self.llm, seed)
 
-    @torch.no_grad()
-    def score_options(
-        self,
-        contexts: Sequence[ImageContext],
-        suffixes: Sequence[Sequence[int]],
-        owners: Sequence[int],
-        options: Sequence[Sequence[Sequence[int]]],
-    ) -> list[list[tuple[float, float]]]:
-        return answers.scores(self, contexts, suffixes, owners, options)
+    def save_stage(self, folder: Path) -> None:
+        """Writes the published format; where there are adapters, a stage's artefact on its base."""
+        if switch_of(self.llm) is None:
+            self.save_pretrained(folder)
+            return
+        from collavo.modeling.checkpoints.artefact import write_artefact
+
+        write_artefact(self, folder)

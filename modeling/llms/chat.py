@@ -197,30 +197,32 @@ def encode(
     return Encoded(ids, labels)
 
 
-def cut(encoded: Encoded, max_length: int, image_token_id: int, image_tokens: int) -> Encoded:
+def cut(
+    encoded: Encoded, max_length: int, image_token_id: int, image_tokens: Sequence[int]
+) -> Encoded:
     """Cuts the end off a conversation that is longer than a model takes.
 
     Args:
         encoded: The conversation.
         max_length: Tokens at most, those of its images too.
         image_token_id: The id that stands for an image.
-        image_tokens: Tokens of an image.
+        image_tokens: Tokens of each image, in the order of their ids.
 
     Raises:
         DataError: Tokens of an image would be cut off, or no token with a loss would be left.
     """
-    images = encoded.ids.count(image_token_id)
-    total = len(encoded.ids) + images * (image_tokens - 1)
+    total = len(encoded.ids) + sum(image_tokens) - len(image_tokens)
     if total <= max_length:
         return encoded
     length, kept = 0, 0
+    widths = iter(image_tokens)
     for token in encoded.ids:
-        length += image_tokens if token == image_token_id else 1
+        length += next(widths) if token == image_token_id else 1
         if length > max_length:
             break
         kept += 1
     found = (
-        f"it has {total} tokens, {images * image_tokens} of them of its images, and at most "
+        f"it has {total} tokens, {sum(image_tokens)} of them of its images, and at most "
         f"{max_length} are allowed (TRAIN.MAX_LENGTH)"
     )
     if image_token_id in encoded.ids[kept:]:

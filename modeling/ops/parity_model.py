@@ -60,9 +60,8 @@ def compare(checkpoint: str | Path, case: str | Path) -> dict[str, Any]:
         [None] * len(tensors["input_ids"]),
     )
     with torch.no_grad():
-        logits = model(
-            tensors["input_ids"], tensors["image_uint8"], crayon, tensors["attention_mask"]
-        ).logits
+        visuals = model.squares(tensors["image_uint8"])
+        logits = model(tensors["input_ids"], visuals, crayon, tensors["attention_mask"]).logits
     assert logits is not None, "asked for all logits"
     text, valid = tensors["text_logits"], tensors["valid"].bool()
     mean = (logits.abs().mean(-1) - tensors["mean_abs_logits"]).abs()[valid]
@@ -111,14 +110,13 @@ def _tokens_equal(
     model: CoLLaVO, tensors: dict[str, Tensor], crayon: CrayonPrompt, name: str, beams: int
 ) -> bool:
     from collavo.modeling.architectures.base import Generation
-    from collavo.modeling.architectures.collavo_answers import plain, stop_ids
 
     new = tensors[name].shape[1] - tensors["input_ids"].shape[1]
     generation = Generation(num_beams=beams, max_new_tokens=new, stop="original")
     with torch.no_grad():
-        sight = model.see(tensors["image_uint8"], crayon)
-        found = plain(model, prompts_of(tensors), sight, generation)
-    return found == wanted_tokens(tensors, name, set(stop_ids(model, generation)))
+        embeds = model.embed_images(model.squares(tensors["image_uint8"]), crayon)
+        found = model.generate_ids(prompts_of(tensors), embeds, generation)
+    return found == wanted_tokens(tensors, name, set(model.stop_ids(generation)))
 
 
 def _largest(difference: Tensor) -> float:

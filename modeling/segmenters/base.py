@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor
 
 from collavo.records import ImageRef, Segments
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    import torch
 
 
 class Segmenter(ABC):
@@ -28,6 +33,20 @@ class Segmenter(ABC):
 
     untrained: bool = False
     """Whether the checkpoint says that its weights are random."""
+
+    @classmethod
+    def from_config(cls, cfg: Any, grid: tuple[int, int], device: torch.device | str) -> Self:
+        """Loads the segmenter that a configuration names.
+
+        Args:
+            cfg: The configuration.
+            grid: Rows and columns of the grid that it is to answer on.
+            device: Where it runs.
+
+        Raises:
+            UserError: Weights or settings do not fit.
+        """
+        raise TypeError(f"{cls.__name__} has no from_config, so SEGMENTER.NAME cannot name it")
 
     @abstractmethod
     def segment(self, images: Tensor, refs: Sequence[ImageRef] | None = None) -> list[Segments]:

@@ -43,7 +43,7 @@ def make(tmp_path: Path) -> Make:
             flip = chance.random() < wrong
             other = "no" if s.answers[0] == "yes" else "yes"
             answer = (other if flip else s.answers[0]).capitalize()
-            image = s.image.path.name if s.image and s.image.path else ""
+            image = s.images[0].path.name if s.images and s.images[0].path else ""
             rows.append(
                 {
                     "sample_id": s.sample_id, "question_id": s.question_id, "image": image,

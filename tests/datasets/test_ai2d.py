@@ -50,19 +50,19 @@ def test_letters_are_drawn_where_the_authors_images_are_not_there(tmp_path: Path
     plain, lettered = samples_of("ai2d")
     assert (plain.sample_id, lettered.sample_id) == ("ai2d:0.png-0", "ai2d:0.png-1")
     assert (plain.answers, plain.category, lettered.category) == (("B",), "plain", "abc")
-    assert plain.image is not None
-    assert lettered.image is not None
-    drawn = Image.open(io.BytesIO(lettered.image.read()))
+    assert plain.images
+    assert lettered.images
+    drawn = Image.open(io.BytesIO(lettered.images[0].read()))
     assert drawn.getpixel((42, 22)) == (255, 255, 255)
     assert drawn.getpixel((10, 10)) == (128, 128, 128)
     inside = drawn.convert("L").crop((41, 21, 80, 40))
     assert 20 < sum(inside.histogram()[:100]) < 400
-    assert lettered.image.read() == lettered.image.read()
-    assert lettered.image.digest() != plain.image.digest()
+    assert lettered.images[0].read() == lettered.images[0].read()
+    assert lettered.images[0].digest() != plain.images[0].digest()
     # the authors' own image is preferred
     (tmp_path / "ai2d/abc_images").mkdir()
     (tmp_path / "ai2d/abc_images/0.png").write_bytes(b"theirs")
-    theirs = samples_of("ai2d")[1].image
+    theirs = samples_of("ai2d")[1].images[0]
     assert theirs is not None
     assert theirs.read() == b"theirs"
 
@@ -75,7 +75,7 @@ def test_broken_rectangles_are_named(tmp_path: Path, rectangle: Any) -> None:
     _release(tmp_path)
     text = {"T7": {"rectangle": rectangle, "replacementText": "B"}}
     (tmp_path / "ai2d/annotations/0.png.json").write_text(json.dumps({"text": text}))
-    image = samples_of("ai2d")[1].image
+    image = samples_of("ai2d")[1].images[0]
     assert image is not None
     with pytest.raises(DataError, match="text T7: 'rectangle' must"):
         image.read()
@@ -91,10 +91,10 @@ def test_the_originals_list(tmp_path: Path) -> None:
     (base / "ai2d_test.json").write_text(json.dumps(rows))
     use_root(tmp_path)
     plain, lettered = samples_of("ai2d")
-    assert plain.image is not None
-    assert plain.image.path == base / "ai2d_images/images/0.png"
-    assert lettered.image is not None
-    assert lettered.image.path == base / "ai2d_images/abc_images/0.png"
+    assert plain.images
+    assert plain.images[0].path == base / "ai2d_images/images/0.png"
+    assert lettered.images
+    assert lettered.images[0].path == base / "ai2d_images/abc_images/0.png"
     assert lettered.answers == ("D",)
 
 

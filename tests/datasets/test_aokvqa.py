@@ -32,8 +32,8 @@ def _write(root: Path, *changes: dict[str, Any]) -> None:
 def test_to_choose(tmp_path: Path) -> None:
     _write(tmp_path, {})
     (sample,) = samples_of("aokvqa_val")
-    assert sample.image is not None
-    assert sample.image.path == tmp_path / "coco2017/val2017/000000461751.jpg"
+    assert sample.images
+    assert sample.images[0].path == tmp_path / "coco2017/val2017/000000461751.jpg"
     for text, right in (
         ("B", True), ("bird", True), ("B. bird", True), ("Bird.", True), ("kite", False),
         ("", False), ("E", False),
@@ -72,8 +72,8 @@ def test_the_copy_from_the_hub_holds_lists_as_text(tmp_path: Path) -> None:
     use_root(tmp_path)
     (sample,) = samples_of("aokvqa_val_direct")
     assert len(sample.answers) == 10
-    assert sample.image is not None
-    assert sample.image.read() == b"jpg"
+    assert sample.images
+    assert sample.images[0].read() == b"jpg"
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,13 @@ from collavo.datasets.evaluation.box_iou import BoxIouEvaluator
 from collavo.datasets.evaluation.box_rules import BoxRule, iou
 from collavo.datasets.evaluation.parsing import parser_of
 from collavo.errors import DataError
-from collavo.records import ImageRef, Sample
+from collavo.records import ImageRef, Sample, one_image
 
 WIDE = {"box": (0.25, 0.5, 0.5, 1.0), "width": 400, "height": 200}
 
 
 def _sample(key: str = "a", image: ImageRef | None = None, **extra: Any) -> Sample:
-    return Sample(key, image, "left dog", key, extra=extra or WIDE)
+    return Sample(key, one_image(image), "left dog", key, extra=extra or WIDE)
 
 
 def _rule(name: str) -> BoxRule:

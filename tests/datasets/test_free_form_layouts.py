@@ -149,8 +149,8 @@ def test_vqa_of_the_organisers(write_tree: Write, dataset: str, folder: str, bef
     assert sample.question_id == 262148000
     assert sample.answers == tuple(f"a{k}" for k in range(10))
     assert sample.extra["question_type"] == "where is"
-    assert sample.image is not None
-    assert sample.image.label.endswith("COCO_val2014_000000262148.jpg")
+    assert sample.images
+    assert sample.images[0].label.endswith("COCO_val2014_000000262148.jpg")
     write_tree(annotations, {"annotations": [{"question_id": 1, **facts}]})
     with pytest.raises(DataError, match="no annotation of question 262148000"):
         samples_of(dataset)

@@ -12,7 +12,7 @@ from collavo.registry import EVALUATORS
 
 
 def _right(family: str, rule: str, text: str, *references: str, **extra: object) -> bool:
-    sample = Sample("s", None, "?", 1, answers=references, category=str(extra.pop("category", "")),
+    sample = Sample("s", (), "?", 1, answers=references, category=str(extra.pop("category", "")),
                     extra=extra)  # fmt: skip
     found = parser_of(family, rule)
     assert isinstance(found, AnswerRule)
@@ -124,7 +124,7 @@ def test_an_unknown_rule_is_refused() -> None:
     "name", ["vqa", "vqav2", "okvqa", "vizwiz", "gqa", "exact", "chartqa", "ocrbench", "box_iou"]
 )
 def test_evaluators_refuse_answers_that_do_not_fit(name: str) -> None:
-    sample = Sample("a", None, "?", 1, answers=("x",), extra={"box": (0, 0, 1, 1)})
+    sample = Sample("a", (), "?", 1, answers=("x",), extra={"box": (0, 0, 1, 1)})
     evaluator = EVALUATORS.get(name)()
     with pytest.raises(DataError, match="without an answer: a"):
         evaluator.evaluate([sample], {})
@@ -134,7 +134,7 @@ def test_evaluators_refuse_answers_that_do_not_fit(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["vqa", "vqav2", "vizwiz", "gqa", "exact", "chartqa", "ocrbench"])
 def test_hidden_answers_are_neither_right_nor_wrong(name: str) -> None:
-    found = EVALUATORS.get(name)().evaluate([Sample("a", None, "?", 1)], {"a": "x"})
+    found = EVALUATORS.get(name)().evaluate([Sample("a", (), "?", 1)], {"a": "x"})
     assert found.per_sample["a"].correct is None
     assert not found.headline
     assert "server" in found.notes[0]

@@ -31,7 +31,7 @@ REAL = {
 
 
 def _sample(key: str, *answers: str, category: str = "", **extra: Any) -> Sample:
-    return Sample(f"d:{key}", None, f"what is {key}?", key, answers=answers, category=category,
+    return Sample(f"d:{key}", (), f"what is {key}?", key, answers=answers, category=category,
                   extra=extra)  # fmt: skip
 
 
@@ -64,7 +64,7 @@ def test_vqav2_by_question_and_answer_type() -> None:
 
 def test_submissions_are_in_the_servers_format(tmp_path: Path) -> None:
     sample = _sample("a", image="VizWiz_test_1.jpg")
-    numbered = Sample("d:7", None, "?", 7)
+    numbered = Sample("d:7", (), "?", 7)
     for evaluator, given, wanted in (
         (VizWizEvaluator(), sample, '[{"image": "VizWiz_test_1.jpg", "answer": "dog"}]'),
         (Vqav2Evaluator(), numbered, '[{"question_id": 7, "answer": "dog"}]'),

@@ -83,8 +83,8 @@ def test_multiple_choice_table(tmp_path: Path) -> None:
         f"Free?{SHORT}",
     ]
     assert PIPELINES.get("choice")(style="clean").prompt(samples[2]).count("C. NA") == 1
-    assert samples[1].image is samples[0].image and samples[0].image is not None
-    assert samples[0].image.read() == png(1)
+    assert samples[1].images[0] is samples[0].images and samples[0].images
+    assert samples[0].images[0].read() == png(1)
     scores = score(name, ["A.", "The answer is None", "red", "(B)", "Green."])
     assert scores["accuracy"] == 80
     assert scores["categories"]["color"] == {"accuracy": 100, "questions": 1}
@@ -113,7 +113,7 @@ def test_yes_no_table(tmp_path: Path) -> None:
     metadata, samples, prompts = loaded(name)
     assert (metadata.pipeline, metadata.evaluator_type) == ("yes_no", "yes_no")
     assert prompts[0] == f"Spot 0?{SHORT}"
-    assert all(s.image is None for s in samples), "a table without images asks without"
+    assert all(not s.images for s in samples), "a table without images asks without"
     texts = ["Yes.", "no", "maybe", "yes and no", "yes"]
     scores = score(name, texts)
     assert (scores["accuracy"], scores["questions"], scores["other"]) == (50, 4, 2)
@@ -134,8 +134,8 @@ def test_references_and_vqa(tmp_path: Path) -> None:
     metadata, samples, prompts = loaded(jsonl(tmp_path / "v.jsonl", rows))
     assert (metadata.pipeline, metadata.evaluator_type) == ("short_answer", "vqa_accuracy")
     assert [s.sample_id for s in samples] == ["v:x", "v:x#2"]
-    assert samples[0].image is samples[1].image and samples[0].image is not None
-    assert samples[0].image.path == tmp_path / "images/1.png"
+    assert samples[0].images[0] is samples[1].images and samples[0].images
+    assert samples[0].images[0].path == tmp_path / "images/1.png"
     assert prompts[1] == f"How many?{SHORT}"
     assert score(f"jsonl:{tmp_path}/v.jsonl", ["cat", "two"])["accuracy"] == pytest.approx(95)
 
@@ -213,7 +213,7 @@ def test_images_of_every_form(tmp_path: Path) -> None:
     ]
     name = f"{jsonl(tmp_path / 'i.jsonl', rows)}?image_root={folder}"
     samples = loaded(name)[1]
-    read = [s.image.read() if s.image else None for s in samples]
+    read = [s.images[0].read() if s.images else None for s in samples]
     assert read == [png(2), png(2), png(2), png(3), png(3), png(2), None]
 
 
@@ -229,7 +229,7 @@ def test_hugging_face_folder(tmp_path: Path) -> None:
     pq.write_table(table, tmp_path / "mine/part/val-00000-of-00001.parquet")
     metadata, samples, _ = loaded(f"hf:{tmp_path}/mine?split=val&config=part")
     assert metadata.evaluator_type == "yes_no"
-    assert [s.image.read() for s in samples if s.image] == [png(1), png(2)]
+    assert [s.images[0].read() for s in samples if s.images] == [png(1), png(2)]
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ def test_mmvet_in_each_layout(root: Path, write: Callable[[Path], None], layout:
     assert [s.question_id for s in samples] == ["v1_0", "v1_1"]
     assert [s.answers for s in samples] == [("-1<AND>-5",), ("me",)]
     assert [s.extra["capability"] for s in samples] == [("ocr", "math"), ("rec",)]
-    assert all(s.image is not None and s.image.read() == _png(7) for s in samples)
+    assert all(s.images and s.images[0].read() == _png(7) for s in samples)
 
 
 def test_a_question_list_alone_has_no_answers(root: Path) -> None:
@@ -143,10 +143,10 @@ def test_hallusionbench_in_each_layout(
     assert samples["VS_chart_0_1_1"].answers == ("no",)
     assert samples["VD_chart_0_1_1"].answers == ("yes",)
     assert samples["VD_chart_0_1_1"].sample_id == "hallusionbench:VD_chart_0_1_1"
-    seen = [s for s in samples.values() if s.image is not None]
-    assert len(seen) == 2 and all(s.image is not None and s.image.read() == _png(7) for s in seen)
+    seen = [s for s in samples.values() if s.images]
+    assert len(seen) == 2 and all(s.images and s.images[0].read() == _png(7) for s in seen)
     if layout != "vlmevalkit":
-        assert samples["VS_chart_0_0_1"].image is None
+        assert not samples["VS_chart_0_0_1"].images
         assert samples["VS_chart_0_0_1"].extra["visual_input"] == "0"
 
 
@@ -195,11 +195,11 @@ def test_llavabench_in_each_layout(root: Path, write: Callable[[Path], None], la
     write(root)
     (sample,) = samples_of("llavabench")
     assert layout_of("llavabench") == layout
-    wanted = Sample("llavabench:0", None, "Where?", "0", answers=("There.",), category="conv")
+    wanted = Sample("llavabench:0", (), "Where?", "0", answers=("There.",), category="conv")
     for field in ("sample_id", "question", "question_id", "answers", "category"):
         assert getattr(sample, field) == getattr(wanted, field)
     assert sample.extra["context"] == "A hill."
-    assert sample.image is not None and sample.image.read() == _png(7)
+    assert sample.images and sample.images[0].read() == _png(7)
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def one(name: str) -> list[Sample]:
-    return [Sample(name, None, name, 0)]
+    return [Sample(name, (), name, 0)]
 
 
 LAYOUTS = (
@@ -131,7 +131,7 @@ def tsv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
 def seen(samples: Sequence[Sample]) -> dict[str, Any]:
     """What a run depends on, by sample id."""
     return {
-        s.sample_id: (s.question, s.answers, s.category, s.image.digest() if s.image else "")
+        s.sample_id: (s.question, s.answers, s.category, s.images[0].digest() if s.images else "")
         for s in samples
     }
 
@@ -142,20 +142,22 @@ def test_hugging_face_copies_equal_the_release(tmp_path: Path, name: str, home: 
     original = samples_of(name)
     rows = []
     for s in original:
-        assert s.image is not None
-        ids = {"question_id": str(s.question_id), "image_source": Path(s.image.label).stem}
+        assert s.images
+        ids = {"question_id": str(s.question_id), "image_source": Path(s.images[0].label).stem}
         rows.append(
             {
                 **(ids if name == "pope_test" else {"question_id": s.extra["image"]}),
                 **{"question": s.question, "answer": s.answers[0], "category": s.category},
-                "image": {"bytes": s.image.read(), "path": None},
+                "image": {"bytes": s.images[0].read(), "path": None},
             }
         )
     use_root(tmp_path)
     parquet(tmp_path / home / "data/test-00000-of-00001.parquet", rows)
     copy = samples_of(name)
     assert seen(copy) == seen(original)
-    assert len({id(s.image) for s in copy}) == len({s.image.path for s in original if s.image})
+    assert len({id(s.images[0]) for s in copy}) == len(
+        {s.images[0].path for s in original if s.images}
+    )
 
 
 def test_pope_as_vlmevalkit_has_it(tmp_path: Path) -> None:
@@ -163,8 +165,8 @@ def test_pope_as_vlmevalkit_has_it(tmp_path: Path) -> None:
     use_root(miniature_root())
     merged: dict[tuple[str, str], list[Sample]] = {}
     for s in samples_of("pope_test"):
-        assert s.image is not None
-        merged.setdefault((s.image.label, s.question), []).append(s)
+        assert s.images
+        merged.setdefault((s.images[0].label, s.question), []).append(s)
     rows, first = [], {}
     for number, group in enumerate(merged.values()):
         image = group[0].image
@@ -196,9 +198,9 @@ def test_mme_as_vlmevalkit_has_it(tmp_path: Path, named: bool) -> None:
     original = samples_of("mme")
     rows = []
     for number, s in enumerate(original):
-        assert s.image is not None
+        assert s.images
         path = {"image_path": s.extra["image"]} if named else {}
-        encoded = base64.b64encode(s.image.read()).decode()
+        encoded = base64.b64encode(s.images[0].read()).decode()
         texts = {"question": s.question, "answer": s.answers[0], "category": s.category}
         rows.append({"index": number, "image": encoded, **path, **texts})
     use_root(tmp_path)

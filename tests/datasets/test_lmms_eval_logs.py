@@ -23,7 +23,7 @@ SHORT = "\nAnswer the question using a single word or phrase."
 
 def sample(number: int, question: str, image: str, category: str = "", key: Any = None) -> Sample:
     return Sample(
-        f"set:{number}", None, question, number if key is None else key,
+        f"set:{number}", (), question, number if key is None else key,
         category=category, extra={"image": image},
     )  # fmt: skip
 

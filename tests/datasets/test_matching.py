@@ -27,7 +27,7 @@ def _pope() -> list[Sample]:
     return [
         Sample(
             sample_id=f"pope_test:{split}/{n}",
-            image=None,
+            images=(),
             question=f"Is there a {'dog' if n % 2 else split + str(n)} in the image?",
             question_id=n,
             answers=("yes",),
@@ -47,7 +47,7 @@ def _mme() -> list[Sample]:
     return [
         Sample(
             sample_id=f"mme:{task}/{image}/{question}",
-            image=None,
+            images=(),
             question=f"{question}{END}",
             question_id=f"{task}/images/{image}.jpg",
             answers=(label,),

@@ -64,7 +64,7 @@ def test_mathvista_in_each_layout(root: Path, write: Callable[[Path], None], lay
     assert sample.extra["query"] == FLOAT_QUERY
     assert (sample.answers, sample.extra["precision"]) == (("1.2",), 1)
     assert list(sample.extra["metadata"]["skills"]) == ["a", "b"]
-    assert sample.image is not None and sample.image.read() == _png(7)
+    assert sample.images and sample.images[0].read() == _png(7)
 
 
 def test_mathvista_test_hides_its_answers(root: Path) -> None:

@@ -110,7 +110,7 @@ def test_the_edit_distance_is_levenshteins() -> None:
 def _sample(pid: str, answer: str = "", **extra: Any) -> Sample:
     facts = {"task": "t", "skills": ["a", "b"], "language": "english"} | extra.pop("metadata", {})
     return Sample(
-        f"mathvista_testmini:{pid}", None, "How many?", pid,
+        f"mathvista_testmini:{pid}", (), "How many?", pid,
         answers=(answer,) if answer else (),
         extra={"question_type": "free_form", "answer_type": "integer", "precision": None,
                "unit": None, "query": "q", "metadata": facts} | extra,

@@ -87,11 +87,11 @@ def scored(name: str, samples: list[Sample], answer: Best) -> Evaluation:
 @pytest.mark.parametrize("name", sorted(COUNTS))
 def test_every_dataset_is_read_and_scored(name: str, rooted: Path, best: Best) -> None:
     samples = catalog.samples_of(name)
-    images = {sample.image.digest() for sample in samples if sample.image}
+    images = {sample.images[0].digest() for sample in samples if sample.images}
     assert (len(samples), len(images)) == COUNTS[name]
     for sample in samples:
-        if sample.image is not None:
-            assert len(sample.image.read()) > 500
+        if sample.images:
+            assert len(sample.images[0].read()) > 500
     right = scored(name, samples, best)
     if name in HIDDEN | JUDGED:
         assert not right.headline
@@ -131,7 +131,9 @@ def test_both_languages_of_mmbench_and_qbench_ask_the_same(rooted: Path) -> None
         pairs = zip(catalog.samples_of(english), catalog.samples_of(chinese), strict=True)
         for one, other in pairs:
             assert one.answers == other.answers and len(one.options) == len(other.options)
-            assert one.image and other.image and one.image.digest() == other.image.digest()
+            assert (
+                one.images and other.images and one.images[0].digest() == other.images[0].digest()
+            )
             assert re.search("[\u4e00-\u9fff]", other.question) and one.question.isascii()
 
 
@@ -139,7 +141,7 @@ def test_altered_figures_of_hallusionbench_alter_the_answer(rooted: Path) -> Non
     pairs: dict[tuple[str, ...], dict[str, Sample]] = defaultdict(dict)
     for sample in catalog.samples_of("hallusionbench"):
         extra = sample.extra
-        assert (sample.image is None) == (extra["visual_input"] == "0")
+        assert (not sample.images) == (extra["visual_input"] == "0")
         key = (extra["category"], extra["subcategory"], extra["set_id"], extra["question"])
         pairs[key][extra["figure_id"]] = sample
     assert {key[:2] for key in pairs} == {
@@ -158,10 +160,10 @@ def test_letters_stand_in_the_place_of_labels(rooted: Path) -> None:
     assert len(lettered) >= 5
     for sample in lettered:
         assert sample.options == ("A", "B", "C", "D")
-        assert sample.image is not None and sample.image.path is not None
-        assert sample.image.path.parent == folder / "abc_images"
-        plain = folder / "images" / sample.image.path.name
-        with Image.open(plain) as one, Image.open(sample.image.path) as other:
+        assert sample.images and sample.images[0].path is not None
+        assert sample.images[0].path.parent == folder / "abc_images"
+        plain = folder / "images" / sample.images[0].path.name
+        with Image.open(plain) as one, Image.open(sample.images[0].path) as other:
             assert one.size == other.size and one.tobytes() != other.tobytes()
 
 
@@ -176,8 +178,8 @@ def test_ten_people_answered_and_most_of_them_right(rooted: Path) -> None:
 def test_what_cannot_be_told_is_not_in_the_picture(rooted: Path, best: Best) -> None:
     spreads = defaultdict(list)
     for sample in catalog.samples_of("vizwiz_val"):
-        assert sample.image is not None and sample.image.path is not None
-        with Image.open(sample.image.path) as image:
+        assert sample.images and sample.images[0].path is not None
+        with Image.open(sample.images[0].path) as image:
             edges = np.abs(np.diff(np.asarray(image.convert("L"), np.float32), axis=1))
         spreads[best(sample) == vizwiz.UNANSWERABLE].append(edges.max())
     assert len(spreads[True]) == 4
@@ -204,7 +206,7 @@ def test_images_of_hidden_splits_are_their_own(rooted: Path) -> None:
     for known, hidden in (("vqav2_val", "vqav2_testdev"), ("vizwiz_val", "vizwiz_test"),
                           ("qbench_dev", "qbench_test"), ("mmbench", "mmbench_test")):  # fmt: skip
         one, other = (
-            {s.image.digest() for s in catalog.samples_of(name) if s.image}
+            {s.images[0].digest() for s in catalog.samples_of(name) if s.images}
             for name in (known, hidden)
         )
         assert not one & other

@@ -58,8 +58,8 @@ def rooted(built: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def of(sample: Sample, truth: Truth) -> Counter[str]:
     """Counts the things of each class in the sample's image, by the panoptic files."""
-    assert sample.image is not None and sample.image.path is not None
-    return Counter(s["name"] for s in truth[sample.image.path.stem] if s["name"] in SHAPES)
+    assert sample.images and sample.images[0].path is not None
+    return Counter(s["name"] for s in truth[sample.images[0].path.stem] if s["name"] in SHAPES)
 
 
 def test_without_a_root_the_datasets_are_the_miniature(rooted: Path) -> None:
@@ -68,8 +68,8 @@ def test_without_a_root_the_datasets_are_the_miniature(rooted: Path) -> None:
     assert Counter(s.category for s in samples) == {name: 120 for name in pope.SPLITS}
     assert len({s.sample_id for s in samples}) == 360
     for sample in samples[::60]:
-        assert sample.image is not None and sample.image.path is not None
-        with Image.open(sample.image.path) as image:
+        assert sample.images and sample.images[0].path is not None
+        with Image.open(sample.images[0].path) as image:
             image.load()
             assert image.mode == "RGB" and min(image.size) >= 240
 
@@ -182,8 +182,8 @@ def test_mme_is_the_official_tree(rooted: Path) -> None:
     assert all(count >= 10 for count in counts.values())
     pairs: dict[str, list[str]] = defaultdict(list)
     for sample in samples:
-        assert sample.image is not None and sample.image.path is not None
-        assert sample.image.path.is_file()
+        assert sample.images and sample.images[0].path is not None
+        assert sample.images[0].path.is_file()
         pairs[sample.extra["image"]].append(sample.answers[0])
     assert all(answers == ["yes", "no"] for answers in pairs.values())
     line = (base / "OCR" / "0501.txt").read_text().splitlines()[0]
@@ -216,8 +216,8 @@ def position_holds(sample: Sample, words: list[str], truth: Truth) -> bool:
     text = " ".join(words[2:-3])
     where = next(w for w in ("on the left of", "on the right of", "above", "under") if w in text)
     first, second = text.split(f" {where} the ")
-    assert sample.image is not None and sample.image.path is not None
-    segments = {s["name"]: s["bbox"] for s in truth[sample.image.path.stem]}
+    assert sample.images and sample.images[0].path is not None
+    segments = {s["name"]: s["bbox"] for s in truth[sample.images[0].path.stem]}
     (ax, ay, aw, ah), (bx, by, bw, bh) = segments[first], segments[second]
     return {
         "on the left of": ax + aw <= bx,
@@ -235,10 +235,10 @@ def test_mme_colours_are_seen_in_the_picture(rooted: Path, truth: Truth) -> None
             continue
         words = sample.question.split("?")[0].removesuffix(" in the image").split()
         color, name = words[3], " ".join(words[4:])
-        assert sample.image is not None and sample.image.path is not None
-        with Image.open(sample.image.path) as image:
+        assert sample.images and sample.images[0].path is not None
+        with Image.open(sample.images[0].path) as image:
             pixels = np.asarray(image.convert("RGB"), np.float32)
-        stem = sample.image.path.stem
+        stem = sample.images[0].path.stem
         ids = decode(Image.open(rooted / "panoptic" / "panoptic_val" / f"{stem}.png"))
         choices = SHAPES[name].colors
         votes: Counter[str] = Counter()

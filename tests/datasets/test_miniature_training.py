@@ -28,7 +28,7 @@ from tests.datasets.training_rows import SCENES, pairs, read
 def test_endings_are_those_of_the_pipelines() -> None:
     assert SHORT_ANSWER == base.SHORT_ANSWER
     assert OPTION_LETTER == base.OPTION_LETTER
-    sample = Sample("s", None, f"Is it?{YES_OR_NO}", 1)
+    sample = Sample("s", (), f"Is it?{YES_OR_NO}", 1)
     assert MMEPipeline().prompt(sample) == f"Is it?{SHORT_ANSWER}"
     assert MMEPipeline("clean").prompt(sample) == f"Is it?{YES_OR_NO}"
 

@@ -80,8 +80,8 @@ JUDGEABLE = {
 def test_answers_about_scenes_are_true(name: str, rooted: Path, truth: Truth, said: Said) -> None:
     judged = 0
     for sample in catalog.samples_of(name):
-        assert sample.image is not None and sample.image.path is not None
-        path = sample.image.path
+        assert sample.images and sample.images[0].path is not None
+        path = sample.images[0].path
         segments = truth.get(path.stem) or truth.get(f"images/{path.stem}")
         if not segments:
             continue
@@ -99,8 +99,8 @@ def test_the_object_that_can_be_seen_is_the_only_option_that_can(
     seen = 0
     for sample in catalog.samples_of("seed"):
         if sample.question == "Which of these things can be seen in the picture?":
-            assert sample.image is not None and sample.image.path is not None
-            segments = truth[sample.image.path.name]
+            assert sample.images and sample.images[0].path is not None
+            segments = truth[sample.images[0].path.name]
             there = [option for option in sample.options if counted(option, segments)]
             assert there == [said(sample)]
             seen += 1
@@ -177,8 +177,8 @@ def test_the_quality_asked_for_is_that_of_the_picture(rooted: Path, said: Said) 
     """Brightness, colour, noise and blur are measured on the saved pictures."""
     judged: Counter[str] = Counter()
     for sample in catalog.samples_of("qbench_dev"):
-        assert sample.image is not None and sample.image.path is not None
-        with Image.open(sample.image.path) as image:
+        assert sample.images and sample.images[0].path is not None
+        with Image.open(sample.images[0].path) as image:
             pixels = np.asarray(image.convert("RGB"), np.float32)
         gray = pixels.mean(axis=2)
         grain = np.abs(gray[1:-1] - (gray[:-2] + gray[2:]) / 2).mean()

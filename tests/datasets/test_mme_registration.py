@@ -47,9 +47,9 @@ def test_both_forms_of_task_folders_are_read(base: Path) -> None:
         "mme:OCR/0001/Is it a cat?",
     ]
     assert samples[3].question == f"Is it a  cat?{END}"
-    assert samples[0].image is not None
-    assert samples[0].image.path == base / "artwork/images/7.jpg"
-    assert samples[0].image is samples[1].image
+    assert samples[0].images
+    assert samples[0].images[0].path == base / "artwork/images/7.jpg"
+    assert samples[0].images[0] is samples[1].images[0]
 
 
 def test_images_need_not_be_there_to_score(base: Path) -> None:
@@ -58,7 +58,7 @@ def test_images_need_not_be_there_to_score(base: Path) -> None:
     (base / "artwork/images/7.jpg").unlink()
     samples = samples_of("mme")
     assert [s.sample_id for s in samples] == before
-    assert all(s.image and s.image.path and not s.image.path.exists() for s in samples)
+    assert all(s.images and s.images[0].path and not s.images[0].path.exists() for s in samples)
 
 
 def test_the_official_result_files_serve_as_task_files(tmp_path: Path) -> None:
@@ -115,8 +115,8 @@ def test_a_list_with_answers_needs_no_folders(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / BASE / "OCR")
     samples = samples_of("mme")
     assert [(s.question_id, s.answers[0]) for s in samples] == [("0", "yes"), ("1", "no")]
-    assert samples[0].image is not None
-    assert samples[0].image.path == tmp_path / BASE / "OCR/1.png"
+    assert samples[0].images
+    assert samples[0].images[0].path == tmp_path / BASE / "OCR/1.png"
     rows[0]["category"] = "cats"
     (tmp_path / BASE / "annotations.jsonl").write_text("\n".join(map(json.dumps, rows)))
     with pytest.raises(DataError, match="line 1: 'cats' is no task of MME; its tasks: existence"):

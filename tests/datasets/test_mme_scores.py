@@ -21,7 +21,7 @@ def _samples(images: int = 3, tasks: tuple[str, ...] = TASKS) -> list[Sample]:
     return [
         Sample(
             sample_id=f"mme:{task}/{image}/{label}",
-            image=None,
+            images=(),
             question=f"Is it {label}? Please answer yes or no.",
             question_id=f"{task}/{image}.jpg",
             answers=(label,),
@@ -131,6 +131,6 @@ def test_more_than_two_questions_about_an_image_are_refused() -> None:
 
 
 def test_a_category_that_is_no_task_is_refused() -> None:
-    sample = Sample("x:1", None, "q", 1, answers=("yes",), category="cats")
+    sample = Sample("x:1", (), "q", 1, answers=("yes",), category="cats")
     with pytest.raises(DataError, match="'cats' is no task of MME; its tasks: existence, count"):
         MmeEvaluator().evaluate([sample], {"x:1": "yes"})

@@ -64,7 +64,7 @@ def test_lots_are_drawn_in_the_authors_order() -> None:
     def sample(subject: str, number: int) -> Sample:
         key = f"validation_{subject}_{number}"
         kind = {"question_type": "multiple-choice"}
-        return Sample(f"mmmu_val:{key}", None, "q", key, tuple("xyz"), ("A",), subject, kind)
+        return Sample(f"mmmu_val:{key}", (), "q", key, tuple("xyz"), ("A",), subject, kind)
 
     samples = [sample("Sociology", 2), sample("Accounting", 10), sample("Accounting", 9)]
     answers = dict.fromkeys((s.sample_id for s in samples), "hm")

@@ -75,7 +75,7 @@ def test_three_gradings_of_llava(results: Path) -> None:
 
 
 def _sample(key: str) -> Sample:
-    return Sample(f"mm-vet:{key}", None, "q", key, answers=("a",), extra={"capability": ("rec",)})
+    return Sample(f"mm-vet:{key}", (), "q", key, answers=("a",), extra={"capability": ("rec",)})
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,7 @@ def test_odd_answers_go_through_files_to_their_question(
 def _row(sample: Sample, answer: str, form: str) -> dict[str, Any]:
     if form == "sample_id":
         return {"sample_id": sample.sample_id, "answer": answer}
-    image = sample.extra.get("image") or (sample.image.label if sample.image else "")
+    image = sample.extra.get("image") or (sample.images[0].label if sample.images else "")
     row = {"question_id": sample.question_id, "question": sample.question, "image": image}
     if sample.category:
         row["category"] = sample.category

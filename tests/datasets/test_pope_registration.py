@@ -59,7 +59,7 @@ def test_the_authors_files_are_read_wherever_they_lie(
     assert (third.answers, third.category) == (("yes",), "random")
     assert third.image is not None
     assert third.image.path == tmp_path / "coco2014/val2014/COCO_1.jpg"
-    assert samples[0].image is samples[1].image
+    assert samples[0].images[0] is samples[1].images[0]
 
 
 def test_images_are_found_in_the_folders_that_people_use(
@@ -67,7 +67,7 @@ def test_images_are_found_in_the_folders_that_people_use(
 ) -> None:
     write_labels("POPE")
     (tmp_path / "val2014").mkdir()
-    image = samples_of("pope_test")[0].image
+    image = samples_of("pope_test")[0].images[0]
     assert image is not None
     assert image.path == tmp_path / "val2014/COCO_0.jpg"
 
@@ -168,7 +168,7 @@ def test_both_releases_are_recognised(shared: Path, tmp_path: Path) -> None:
         samples = samples_of("pope_test")
         assert Counter(s.category for s in samples)["random"] == counts[0]
         assert {s.extra["release"] for s in samples} == {"", counts[1] or "legacy (2,910)"}
-        assert len({s.image.path for s in samples if s.image}) == 500
+        assert len({s.images[0].path for s in samples if s.images}) == 500
     shutil.copy(shared / "data/pope/llava_pope_test.jsonl", tmp_path / "POPE")
     samples = samples_of("pope_test")
     assert len(samples) == 8910

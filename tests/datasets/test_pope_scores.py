@@ -23,7 +23,7 @@ def _samples(counts: dict[str, int], dice: random.Random) -> list[Sample]:
     return [
         Sample(
             sample_id=f"pope_test:{split}/{number}",
-            image=None,
+            images=(),
             question="Is there a dog in the image?",
             question_id=number,
             answers=(dice.choice(("yes", "no")),),
@@ -92,7 +92,7 @@ def test_nothing_is_divided_by_zero() -> None:
 
 def test_the_other_rules_stand_beside_the_chosen_one() -> None:
     samples = [
-        Sample(f"x:{i}", None, "Is there a dog in the image?", i, answers=(label,), category="all")
+        Sample(f"x:{i}", (), "Is there a dog in the image?", i, answers=(label,), category="all")
         for i, label in enumerate(("yes", "yes", "yes", "no", "no"))
     ]
     answers = dict(zip(_ids(samples), ("Yes", "dog", "NO", "NO", "maybe"), strict=True))
@@ -129,7 +129,7 @@ def test_the_notes_name_figures_release_and_what_is_not_scored() -> None:
     samples = _samples({"random": 2}, random.Random(0))
     samples = [
         *(Sample(**{**vars(s), "extra": {"release": "legacy (2,910)"}}) for s in samples),
-        Sample("pope_test:random/3", None, "q", 3, category="random"),
+        Sample("pope_test:random/3", (), "q", 3, category="random"),
     ]
     found = PopeEvaluator().evaluate(samples, dict.fromkeys(_ids(samples), "No"))
     notes = " ".join(found.notes)
@@ -152,7 +152,7 @@ def test_errors_are_crossed_with_what_the_segmenter_saw() -> None:
         ("Is there a unicorn in the image?", "no", "No"),
     ]
     samples = [
-        Sample(f"x:{i}", None, question, i, answers=(label,), category="random")
+        Sample(f"x:{i}", (), question, i, answers=(label,), category="random")
         for i, (question, label, _) in enumerate(cases)
     ]
     answers = {f"x:{i}": answer for i, (_, _, answer) in enumerate(cases)}

@@ -87,9 +87,9 @@ def test_class2binary_asks_as_often_where_a_class_is_not(own):
         ("0/dog", "yes"), ("0/cat", "yes"), ("1/dog", "yes"), ("1/person", "yes"),
         ("1/cat", "no"), ("0/person", "no"),
     }  # fmt: skip
-    assert [s.image.path.name for s in samples if s.image and s.image.path] == ["0.png"] * 3 + [
-        "1.png"
-    ] * 3
+    assert [s.images[0].path.name for s in samples if s.images and s.images[0].path] == [
+        "0.png"
+    ] * 3 + ["1.png"] * 3
     prompt = PIPELINES.get("class2binary")().prompt(samples[0])
     assert prompt == (
         "Is there an instance of the category dog in the image?"
@@ -144,7 +144,7 @@ def test_class2binary_scores(own):
 def test_the_best_and_the_worst_20_classes():
     classes = [s.category for s in samples_of("probe_box2class")]
     samples = [
-        Sample(f"x:{k}/{n}", None, "?", n, answers=(f"c{k:02d}",), category=f"c{k:02d}")
+        Sample(f"x:{k}/{n}", (), "?", n, answers=(f"c{k:02d}",), category=f"c{k:02d}")
         for k in range(50)
         for n in range(50)
     ]
@@ -195,8 +195,8 @@ def test_another_taxonomy_has_its_own_names(tmp_path):
 @pytest.mark.parametrize("kind", KINDS)
 def test_on_the_miniature_all_right_is_100(kind):
     samples = samples_of(f"probe_{kind}")
-    assert len({s.image.path for s in samples if s.image}) == 20
-    assert all(s.image and s.image.path and s.image.path.is_file() for s in samples)
+    assert len({s.images[0].path for s in samples if s.images}) == 20
+    assert all(s.images and s.images[0].path and s.images[0].path.is_file() for s in samples)
     found = evaluate(f"probe_{kind}", {s.sample_id: s.answers[0] for s in samples})
     assert found.headline == {"accuracy": 100.0, "class_accuracy": 100.0}
     if kind == "class2binary":
@@ -215,7 +215,7 @@ def test_coco_of_2017_below_a_root_and_its_2014_names(tmp_path, own):
     (own.parent / "val" / "0.png").rename(root / "coco" / "val2017" / "0.png")
     (own.parent / "val" / "1.png").rename(root / "coco2014" / "val2014" / "COCO_val2014_1.png")
     roots.use_root(root)
-    paths = [s.image.path for s in samples_of("probe_class2box") if s.image]
+    paths = [s.images[0].path for s in samples_of("probe_class2box") if s.images]
     assert [p.relative_to(root).as_posix() for p in paths if p] == [
         "coco/val2017/0.png", "coco/val2017/0.png", "coco2014/val2014/COCO_val2014_1.png"
     ]  # fmt: skip

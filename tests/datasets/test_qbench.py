@@ -114,7 +114,7 @@ def test_broken_rows_are_named(tmp_path: Path, change: dict[str, Any], said: str
 
 def test_images_by_address_are_not_fetched(tmp_path: Path) -> None:
     _write(tmp_path, [{**ROWS[0], "img_path": "https://example.org/a.jpg"}])
-    image = samples_of("qbench_dev")[0].image
+    image = samples_of("qbench_dev")[0].images[0]
     assert image is not None
     with pytest.raises(DataError, match="put it into images/ yourself"):
         image.read()

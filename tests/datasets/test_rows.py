@@ -9,7 +9,7 @@ import pytest
 
 from collavo.datasets.registration.rows import to_samples
 from collavo.errors import DataError
-from collavo.records import ImageRef, Sample
+from collavo.records import ImageRef, Sample, one_image
 
 
 def test_all_fields(tmp_path: Path) -> None:
@@ -28,11 +28,11 @@ def test_all_fields(tmp_path: Path) -> None:
         ],
         image_root=tmp_path,
     )
-    assert sample.image is not None
-    assert sample.image.path == tmp_path / "a" / "b.jpg"
-    assert sample.image.root == tmp_path
+    assert sample.images
+    assert sample.images[0].path == tmp_path / "a" / "b.jpg"
+    assert sample.images[0].root == tmp_path
     expected = Sample(
-        sample_id="mine:q7", image=sample.image, question="What?", question_id="q7",
+        sample_id="mine:q7", images=one_image(sample.images[0]), question="What?", question_id="q7",
         options=("cat", "dog"), answers=("cat", "3"), category="animals", extra={"image_id": 7},
     )  # fmt: skip
     assert sample == expected
@@ -42,11 +42,11 @@ def test_least_fields() -> None:
     samples = to_samples("mine", ({"question": q, "image": None} for q in ("One?", "Two?")))
     assert [s.sample_id for s in samples] == ["mine:0", "mine:1"]
     assert [s.question_id for s in samples] == [0, 1]
-    assert samples[0].image is None and samples[0].answers == ()
+    assert not samples[0].images and samples[0].answers == ()
 
 
 def test_samples_pass_as_they_are() -> None:
-    sample = Sample("x:1", None, "?", 1)
+    sample = Sample("x:1", (), "?", 1)
     assert to_samples("mine", [sample])[0] is sample
 
 
@@ -70,13 +70,13 @@ class Picture:
 )
 def test_images_in_memory(value: Any, read: bytes) -> None:
     (sample,) = to_samples("mine", [{"question": "?", "image": value}])
-    assert sample.image is not None and sample.image.read() == read
+    assert sample.images and sample.images[0].read() == read
 
 
 def test_path_of_a_hugging_face_image(tmp_path: Path) -> None:
     row = {"question": "?", "image": {"bytes": None, "path": str(tmp_path / "a.png")}}
     (sample,) = to_samples("mine", [row])
-    assert sample.image is not None and sample.image.path == tmp_path / "a.png"
+    assert sample.images and sample.images[0].path == tmp_path / "a.png"
 
 
 @pytest.mark.parametrize(

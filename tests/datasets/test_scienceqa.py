@@ -50,9 +50,9 @@ def test_the_authors_files(tmp_path: Path) -> None:
     samples = samples_of("scienceqa_test")
     assert [s.sample_id for s in samples] == ["scienceqa_test:4", "scienceqa_test:5"]
     assert [s.answers for s in samples] == [("B",), ("A",)]
-    assert samples[0].image is None
-    assert samples[1].image is not None
-    assert samples[1].image.path == tmp_path / "ScienceQA/images/test/5/image.png"
+    assert not samples[0].images
+    assert samples[1].images
+    assert samples[1].images[0].path == tmp_path / "ScienceQA/images/test/5/image.png"
     (tmp_path / "ScienceQA/pid_splits.json").unlink()
     assert [s.sample_id for s in samples_of("scienceqa_test")] == [s.sample_id for s in samples]
 
@@ -101,8 +101,8 @@ def test_vlmevalkits_table(tmp_path: Path) -> None:
     use_root(tmp_path)
     (sample,) = samples_of("scienceqa_test")
     assert (sample.options, sample.answers) == (("one", "two"), ("B",))
-    assert sample.image is not None
-    assert sample.image.read() == b"ABC" * 30
+    assert sample.images
+    assert sample.images[0].read() == b"ABC" * 30
 
 
 def test_a_copy_from_the_hub(tmp_path: Path) -> None:
@@ -123,9 +123,9 @@ def test_a_copy_from_the_hub(tmp_path: Path) -> None:
     use_root(tmp_path)
     samples = samples_of("scienceqa_test")
     assert [s.answers for s in samples] == [("B",), ("A",)]
-    assert samples[0].image is not None
-    assert samples[0].image.read() == b"png"
-    assert samples[1].image is None
+    assert samples[0].images
+    assert samples[0].images[0].read() == b"png"
+    assert not samples[1].images
 
 
 def test_the_authors_groups(tmp_path: Path) -> None:

@@ -36,8 +36,8 @@ def test_image_questions_alone(tmp_path: Path) -> None:
     first, second = samples_of("seed")
     assert (first.category, second.category) == ("Instances Counting", "Instance Attributes")
     assert second.answers == ("B",)
-    assert first.image is not None
-    assert first.image.path == tmp_path / "SEED-Bench/SEED-Bench-image/1454426_2591111986"
+    assert first.images
+    assert first.images[0].path == tmp_path / "SEED-Bench/SEED-Bench-image/1454426_2591111986"
     found = SeedEvaluator().evaluate([first, second], {"seed:101669": "A", "seed:7": "b"})
     assert dict(found.headline) == {"accuracy": 0.5}
     assert list(found.scores["types"]) == ["3", "5"]

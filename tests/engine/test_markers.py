@@ -11,7 +11,7 @@ from collavo.records import Sample
 
 
 def unit(key: str) -> Unit:
-    samples = (Sample(f"{key}1", None, "?", 1), Sample(f"{key}2", None, "?", 2))
+    samples = (Sample(f"{key}1", (), "?", 1), Sample(f"{key}2", (), "?", 2))
     return Unit(key, None, samples, samples, 1.0)
 
 

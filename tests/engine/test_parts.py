@@ -36,7 +36,7 @@ def test_fingerprints_do_not_depend_on_order_or_kind_of_sequence():
 @pytest.mark.parametrize("field", ["question", "options", "answers", "category", "extra"])
 def test_every_field_of_a_sample_counts(field):
     base = {"options": ("a",), "answers": ("b",), "category": "c", "extra": {"d": [1]}}
-    one = Sample("s", None, "q", 1, **base)
+    one = Sample("s", (), "q", 1, **base)
     changed = {"question": "r", "options": ("x",), "answers": ("x",), "category": "x"}
     changed["extra"] = {"d": [2]}
     other = Sample(**{"sample_id": "s", "image": None, "question": "q", "question_id": 1, **base,

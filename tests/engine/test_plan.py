@@ -8,11 +8,11 @@ import pytest
 
 from collavo.engine.plan import common_prefix, in_order, make_units, missing_images, select
 from collavo.errors import DataError
-from collavo.records import ImageRef, Sample
+from collavo.records import ImageRef, Sample, one_image
 
 
 def sample(number: int, image: ImageRef | None = None, question: str = "?") -> Sample:
-    return Sample(f"set:{number}", image, question, number)
+    return Sample(f"set:{number}", one_image(image), question, number)
 
 
 def path_ref(name: str) -> ImageRef:

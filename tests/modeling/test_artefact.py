@@ -64,11 +64,11 @@ def test_a_loaded_stage_is_the_trained_model(written: tuple[Path, torch.Tensor])
 def test_the_engine_answers_with_it_as_plainly(written: tuple[Path, torch.Tensor]) -> None:
     model = load(written[0], merge="auto")
     assert not model.merges_images
-    ids, pixels, crayon = inputs(model)
+    ids, visuals, crayon = inputs(model)
     generation = Generation(num_beams=1, max_new_tokens=4)
     row = ids[0].tolist()
-    plain = model.generate([row], pixels, crayon, generation)
-    contexts = model.encode(pixels, crayon, [row[:-3]])
+    plain = model.generate([row], [visuals], crayon, generation)
+    contexts = model.encode([visuals], crayon, [row[:-3]])
     assert model.answer(contexts, [row[-3:]], [0], generation) == plain
     assert all(linear.merged is None for _, linear in plora_linears(model.llm))
     with pytest.raises(ConfigError, match="LLM.MERGE on needs plain weights, but the model has"):

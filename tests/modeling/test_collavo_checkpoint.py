@@ -102,7 +102,7 @@ def test_positions_are_interpolated_at_another_image_size(tmp_path: Path) -> Non
     held = tensors()
     model = load(write(tmp_path / "old", held), image_size=56)
     assert model.grid == (4, 4) and model.num_tokens == 16
-    images = torch.zeros(1, 3, 56, 56, dtype=torch.uint8)
+    images = model.squares(torch.zeros(1, 3, 56, 56, dtype=torch.uint8))
     with torch.no_grad():
         assert model(torch.tensor([[1, 30, 4]]), images).logits.shape == (1, 18, 30)
     model.save_pretrained(tmp_path / "new")

@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from collavo.errors import CheckpointError, MissingFileError
-from collavo.modeling.architectures import collavo_answers
 from collavo.modeling.architectures.base import Generation
 from collavo.modeling.architectures.collavo import CoLLaVO
+from collavo.modeling.image_policies.base import VisualInput
 from collavo.modeling.ops.parity_model import compare, prompts_of, read_case, wanted_tokens
 from collavo.modeling.ops.shared_attention import forward_rows
 from collavo.modeling.ops.shared_prefix import SharedPrefixCache
@@ -35,6 +35,10 @@ def crayon_of(case: dict[str, torch.Tensor]) -> CrayonPrompt:
     return CrayonPrompt(*maps, [None] * len(maps[0]))
 
 
+def visuals_of(model: CoLLaVO, case: dict[str, torch.Tensor]) -> list[tuple[VisualInput, ...]]:
+    return [(visual,) for visual in model.squares(case["image_uint8"])]
+
+
 def test_logits_and_tokens_are_the_original_s(golden: Path) -> None:
     found = compare(golden / "collavo_a", golden.joinpath(*CASE))
     assert found.pop("greedy_equal") is True and found.pop("beam3_equal") is True
@@ -55,14 +59,13 @@ def test_encoded_images_give_the_original_s_tokens(
     prompts = prompts_of(case)
     assert model.merges_images
     contexts = model.encode(
-        case["image_uint8"], crayon_of(case), [p[:-cut] for p in prompts], reuse
+        visuals_of(model, case), crayon_of(case), [p[:-cut] for p in prompts], reuse
     )
-    over = {"prefix": collavo_answers.over_prefixes, "vision": collavo_answers.over_sights}[reuse]
     for name, beams in (("greedy", 1), ("beam3", 3)):
         new = case[name].shape[1] - case["input_ids"].shape[1]
         generation = Generation(num_beams=beams, max_new_tokens=new, stop="original")
         with torch.no_grad():
-            found = over(model, contexts, [p[-cut:] for p in prompts], [0, 1], generation)
+            found = model.answer_ids(contexts, [p[-cut:] for p in prompts], [0, 1], generation)
         assert found == wanted_tokens(case, name, {2})
 
 
@@ -71,7 +74,7 @@ def test_prefix_keys_are_those_of_the_whole_forward_pass(
 ) -> None:
     """The shared prefix's logits at the last position are the original's within 1e-4."""
     prompts = prompts_of(case)
-    contexts = model.encode(case["image_uint8"], crayon_of(case), [p[:-1] for p in prompts])
+    contexts = model.encode(visuals_of(model, case), crayon_of(case), [p[:-1] for p in prompts])
     cache = SharedPrefixCache([c.cache for c in contexts], [0, 1], [0, 0], 1)
     with torch.no_grad():
         logits = forward_rows(model.llm, cache, torch.tensor([[p[-1]] for p in prompts]))
@@ -83,14 +86,15 @@ def test_prefix_keys_are_those_of_the_whole_forward_pass(
 
 def test_the_maps_and_the_images_matter(model: CoLLaVO, case: dict[str, torch.Tensor]) -> None:
     """A comparison that ignored its inputs would pass the tests above on one case only."""
-    ids, mask, images = case["input_ids"], case["attention_mask"], case["image_uint8"]
+    ids, mask = case["input_ids"], case["attention_mask"]
+    images = model.squares(case["image_uint8"])
     crayon = crayon_of(case)
     empty = CrayonPrompt(torch.zeros_like(crayon.semantic), torch.zeros_like(crayon.number), [])
     with torch.no_grad():
         for given in (None, empty, CrayonPrompt(crayon.semantic, empty.number, [])):
             logits = model(ids, images, given, mask, logits_to_keep=1).logits
             assert float((logits[:, -1] - case["last_logits"]).abs().max()) > 1e-3
-        other = model(ids, images.flip(0), crayon, mask, logits_to_keep=1).logits
+        other = model(ids, images[::-1], crayon, mask, logits_to_keep=1).logits
     assert float((other[:, -1] - case["last_logits"]).abs().max()) > 1e-3
 
 

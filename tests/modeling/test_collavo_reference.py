@@ -188,7 +188,8 @@ def test_other_shapes_agree_too(tmp_path: Path, shape: tuple) -> None:
     maps = torch.randint(0, 21, (2, rows, side, side), generator=draw)
     maps[:, 0] = 0  # a row without any object
     with torch.no_grad():
-        found = model(ids, images, CrayonPrompt(maps[0], maps[1], [None] * rows), mask).logits
+        crayon = CrayonPrompt(maps[0], maps[1], [None] * rows)
+        found = model(ids, model.squares(images), crayon, mask).logits
     expected, seen = logits_of(held, config, ids, mask, images, maps)
     scale = float(expected[seen].abs().max())
     torch.testing.assert_close(found[seen], expected[seen], atol=2e-5 * scale, rtol=1e-4)

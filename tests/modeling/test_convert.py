@@ -135,7 +135,7 @@ def test_the_start_answers_as_the_base_with_and_without_crayon(base: Path, tmp_p
     model = CoLLaVO.from_pretrained(tmp_path / "new", dtype="fp32", device="cpu")
     draw = torch.Generator().manual_seed(0)
     size = (1, 3, model.image_size, model.image_size)
-    image = torch.randint(0, 256, size, dtype=torch.uint8, generator=draw)
+    image = model.squares(torch.randint(0, 256, size, dtype=torch.uint8, generator=draw))
     ids = torch.tensor([[1, 20, model.image_token_id, 30, 40]])
     cells = torch.randint(0, 20, (2, 1, *model.grid), generator=draw)
     with torch.inference_mode():

@@ -36,7 +36,8 @@ def logits(model: CoLLaVO) -> torch.Tensor:
     pixels = torch.randint(0, 256, size, dtype=torch.uint8, generator=draw)
     cells = torch.randint(0, 9, (2, 1, *model.grid), generator=draw)
     ids = model.tokenize(model.render("Is there a dog in the image?", None))
-    return model(torch.tensor([ids]), pixels, CrayonPrompt(cells[0], cells[1], [None])).logits
+    visuals = model.squares(pixels)
+    return model(torch.tensor([ids]), visuals, CrayonPrompt(cells[0], cells[1], [None])).logits
 
 
 def stage_of(folder: Path, bits: int, targets: str = "all") -> Path:

@@ -17,6 +17,7 @@ from collavo.modeling.adapters.targets import plora_linears
 from collavo.modeling.architectures.base import Generation
 from collavo.modeling.architectures.collavo import CoLLaVO
 from collavo.modeling.architectures.memory import quantised_bytes, weight_bytes
+from collavo.modeling.image_policies.base import VisualInput
 from collavo.modeling.weights import builtin_weights
 from collavo.records import CrayonPrompt
 
@@ -33,30 +34,30 @@ def full() -> CoLLaVO:
     return _load(16)
 
 
-def _inputs(model: CoLLaVO) -> tuple[list[int], torch.Tensor, CrayonPrompt]:
+def _inputs(model: CoLLaVO) -> tuple[list[int], list[VisualInput], CrayonPrompt]:
     draw = torch.Generator().manual_seed(0)
     size = (1, 3, model.image_size, model.image_size)
     pixels = torch.randint(0, 256, size, dtype=torch.uint8, generator=draw)
     cells = torch.randint(0, 9, (2, 1, *model.grid), generator=draw)
     ids = model.tokenize(model.render("Is there a dog in the image?", None))
-    return ids, pixels, CrayonPrompt(cells[0], cells[1], [None])
+    return ids, model.squares(pixels), CrayonPrompt(cells[0], cells[1], [None])
 
 
 @pytest.mark.parametrize(("bits", "least"), [(4, 0.97), (8, 0.999)])
 def test_logits_are_near_and_answers_come(full: CoLLaVO, bits: int, least: float) -> None:
-    ids, pixels, crayon = _inputs(full)
+    ids, visuals, crayon = _inputs(full)
     model = _load(bits)
     kinds = {type(linear.base).__name__ for _, linear in plora_linears(model.llm)}
     assert kinds == {"Linear4bit" if bits == 4 else "Linear8bitLt"}
     with torch.inference_mode():
-        expected = full(torch.tensor([ids]), pixels, crayon).logits
-        found = model(torch.tensor([ids]), pixels, crayon).logits
+        expected = full(torch.tensor([ids]), visuals, crayon).logits
+        found = model(torch.tensor([ids]), visuals, crayon).logits
     alike = torch.nn.functional.cosine_similarity(found.flatten(), expected.flatten(), dim=0)
     assert least < float(alike) < 1 - 1e-7
     for beams in (1, 3):
         generation = Generation(num_beams=beams, max_new_tokens=4)
-        plain = model.generate([ids], pixels, crayon, generation)
-        contexts = model.encode(pixels, crayon, [ids[:-3]])
+        plain = model.generate([ids], [visuals], crayon, generation)
+        contexts = model.encode([visuals], crayon, [ids[:-3]])
         assert contexts[0].num_tokens > model.num_tokens
         assert isinstance(plain[0], str)
         assert isinstance(model.answer(contexts, [ids[-3:]], [0], generation)[0], str)
@@ -64,10 +65,10 @@ def test_logits_are_near_and_answers_come(full: CoLLaVO, bits: int, least: float
 
 def test_four_bits_answer_the_same_over_a_shared_prefix() -> None:
     model = _load(4)
-    ids, pixels, crayon = _inputs(model)
+    ids, visuals, crayon = _inputs(model)
     generation = Generation(num_beams=1, max_new_tokens=4)
-    plain = model.generate([ids], pixels, crayon, generation)
-    contexts = model.encode(pixels, crayon, [ids[:-3]])
+    plain = model.generate([ids], [visuals], crayon, generation)
+    contexts = model.encode([visuals], crayon, [ids[:-3]])
     assert model.answer(contexts, [ids[-3:]], [0], generation) == plain
 
 

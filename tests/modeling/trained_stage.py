@@ -40,7 +40,7 @@ def inputs(model: CoLLaVO) -> tuple[torch.Tensor, torch.Tensor, CrayonPrompt]:
     )
     cells = torch.randint(0, 9, (2, 1, *model.grid), generator=draw)
     ids = model.tokenize(model.render("Is there a dog in the image?", None))
-    return torch.tensor([ids]), pixels, CrayonPrompt(cells[0], cells[1], [None])
+    return torch.tensor([ids]), model.squares(pixels), CrayonPrompt(cells[0], cells[1], [None])
 
 
 @torch.no_grad()

@@ -23,7 +23,7 @@ NAMES = {
 
 
 def _sample(dataset: str, *options: str, **extra: Any) -> Sample:
-    return Sample(f"{dataset}:1", None, "Which one?", 1, options or ("cat", "dog"), extra=extra)
+    return Sample(f"{dataset}:1", (), "Which one?", 1, options or ("cat", "dog"), extra=extra)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_golden_prompts(dataset: str, style: str, extra: dict[str, Any], prompt:
 
 
 def test_places_of_images_are_worded_in_the_clean_style() -> None:
-    sample = Sample("mmmu_val:1", None, "See <image 1>.", 1, ("<image 2>", "x"))
+    sample = Sample("mmmu_val:1", (), "See <image 1>.", 1, ("<image 2>", "x"))
     prompts = [PIPELINES.get("mmmu")(style=s).prompt(sample) for s in ("collavo", "clean")]
     assert prompts[0] == "See <image 1>.\n(A) <image 2>\n(B) x\n" + LETTER
     assert prompts[1] == "See (image 1).\nA. (image 2)\nB. x" + LETTER

@@ -29,7 +29,7 @@ DATASETS = (
 
 
 def _asked(name: str, style: str, question: str, **extra: object) -> str:
-    return PIPELINES.get(name)(style=style).prompt(Sample("x:1", None, question, 1, extra=extra))
+    return PIPELINES.get(name)(style=style).prompt(Sample("x:1", (), question, 1, extra=extra))
 
 
 @pytest.mark.parametrize("style", STYLES)

@@ -20,7 +20,7 @@ QUERY = "Hint: Please answer the question …\nQuestion: How many?\nChoices:\n(A
 
 @pytest.mark.parametrize("style", STYLES)
 def test_golden_prompts(style: str) -> None:
-    sample = Sample("x:1", None, "Is the left circle larger? ", 1, extra={"query": QUERY})
+    sample = Sample("x:1", (), "Is the left circle larger? ", 1, extra={"query": QUERY})
     prompts = {
         name: PIPELINES.get(name)(style=style).prompt(sample)
         for name in ("mm-vet", "llavabench", "mathvista", "hallusionbench")
@@ -59,7 +59,7 @@ def test_the_metadata_names_parts_that_there_are(name: str) -> None:
 
 
 def test_answers_are_read(tmp_path: Path) -> None:
-    sample = Sample("x:1", None, "q", 1)
+    sample = Sample("x:1", (), "q", 1)
     assert PIPELINES.get("hallusionbench")().parse("It is. YES, no", sample) == "yes"
     assert PIPELINES.get("mm-vet")().parse(" a\n", sample) == "a"
 

@@ -19,7 +19,7 @@ YES_NO = " Please answer yes or no."
 
 
 def _sample(question: str) -> Sample:
-    return Sample("x:1", None, question, 1)
+    return Sample("x:1", (), question, 1)
 
 
 @pytest.mark.parametrize("style", ["collavo", "llava", "clean"])

@@ -17,7 +17,7 @@ from collavo.datasets.evaluation.tally import mean_tally
 from collavo.datasets.registration import roots
 from collavo.datasets.registration.catalog import samples_of
 from collavo.datasets.registration.readers.cells import NoCell
-from collavo.records import ImageRef, Sample
+from collavo.records import ImageRef, Sample, one_image
 from collavo.results.clusters import Clusters, find_clusters
 from collavo.results.resampling import draw_weights, headline_draws, scored_anew, tally_draws
 from collavo.results.scored import Scored
@@ -27,7 +27,7 @@ from collavo.results.statistics import expanded_tail, headline_intervals, interv
 def sample(n: int, image: int | None, **more: Any) -> Sample:
     """A question with the answer yes on image number `image`."""
     ref = None if image is None else ImageRef(data=bytes([image]), name=f"{image}.jpg")
-    return Sample(f"set:{n}", ref, "Is it?", n, answers=("yes",), **more)
+    return Sample(f"set:{n}", one_image(ref), "Is it?", n, answers=("yes",), **more)
 
 
 class Plain(Evaluator):
@@ -42,8 +42,8 @@ class Plain(Evaluator):
         right = {s.sample_id: float(text == "yes") for s, text in join(samples, answers)}
         per_image: dict[Any, list[float]] = {}
         for s in samples:
-            per_image.setdefault(s.image and s.image.label, []).append(right[s.sample_id])
-        pictured = [right[s.sample_id] for s in samples if s.image is not None]
+            per_image.setdefault(s.images and s.images[0].label, []).append(right[s.sample_id])
+        pictured = [right[s.sample_id] for s in samples if s.images]
         headline = {
             "percent": 100 * sum(right.values()) / len(right),
             "rounded": round(100 * sum(right.values()) / len(right), 1),
@@ -63,7 +63,7 @@ def plain_run(images: int = 30, questions: int = 3, blind: int = 12) -> Scored:
     ease = {k: chance.random() * 0.7 + 0.3 for k in (*range(images), None)}
     answers = {
         s.sample_id: "yes"
-        if chance.random() < ease[s.image.data[0] if s.image and s.image.data else None]
+        if chance.random() < ease[s.images[0].data[0] if s.images and s.images[0].data else None]
         else "no"
         for s in samples
     }
@@ -89,7 +89,7 @@ def test_clusters_are_images_units_and_lone_samples():
         sample(0, 1), sample(1, 1), sample(2, 2),  # by image
         sample(3, None), sample(4, None),  # by themselves
         sample(5, 3, extra={"group": "g"}), sample(6, 4, extra={"group": "g"}),  # one unit
-        Sample("set:7", missing, "?", 7), Sample("set:8", missing, "?", 8),
+        Sample("set:7", one_image(missing), "?", 7), Sample("set:8", one_image(missing), "?", 8),
         sample(9, None, extra={"image": "a.jpg"}), sample(10, None, extra={"image": "a.jpg"}),
     ]  # fmt: skip
     clusters = find_clusters(Plain(), samples)
@@ -259,7 +259,7 @@ def test_pope_in_full_takes_seconds(monkeypatch):
 
     samples = [
         Sample(
-            f"p:{n}", ImageRef(data=str(n % 500).encode()), "?", n,
+            f"p:{n}", one_image(ImageRef(data=str(n % 500).encode())), "?", n,
             answers=("yes" if n % 2 else "no",), category=("random", "popular")[n % 3 == 0],
         )
         for n in range(8910)

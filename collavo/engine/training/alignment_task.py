@@ -12,15 +12,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from collavo.datasets.registration.coco_panoptic import CLEAN_NAMES
-from collavo.engine.training.examples import pixels_of
+from collavo.engine.prepare import pictures_of
 from collavo.engine.training.task import LossParts, Place
 from collavo.engine.training.vlm_task import VLMTask
 from collavo.errors import ConfigError, DataError
+from collavo.modeling.architectures.composition import ComposedVLM
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int, UInt8
 
-    from collavo.modeling.architectures.collavo import CoLLaVO
+    from collavo.modeling.image_policies.base import VisualInput
     from collavo.records import Segment, Segments
 
 TEMPERATURE = 0.07
@@ -77,7 +78,7 @@ class WordAlignment(nn.Module):
     sides: Tensor
     place: Tensor
 
-    def __init__(self, vlm: CoLLaVO) -> None:
+    def __init__(self, vlm: ComposedVLM) -> None:
         super().__init__()
         self.vision_encoder, self.projector = vlm.vision_encoder, vlm.projector
         flat = [word for axis in SIDES for word in axis]
@@ -126,7 +127,7 @@ class WordAlignment(nn.Module):
 
 
 @torch.no_grad()
-def word_vectors(vlm: CoLLaVO, words: Sequence[str]) -> Float[Tensor, "words width"]:
+def word_vectors(vlm: ComposedVLM, words: Sequence[str]) -> Float[Tensor, "words width"]:
     """Returns the mean embedding of each word's pieces, of length 1."""
     table = vlm.llm.get_input_embeddings().weight.float()
     tokenizer = vlm.known_tokenizer()
@@ -167,7 +168,7 @@ class AlignmentTask(VLMTask):
                     f"TRAIN.DATA: {source.spec.name} has no panoptic maps; TRAIN.TASK alignment "
                     "takes miniature:crayon or panoptic:FILE.json?images=FOLDER"
                 )
-        if not hasattr(task.vlm, "vision_encoder") or not hasattr(task.vlm, "projector"):
+        if not isinstance(task.vlm, ComposedVLM):
             raise ConfigError(
                 "TRAIN.TASK alignment needs a vision_encoder and a projector, which "
                 f"{cfg.MODEL.NAME} has not; set MODEL.NAME collavo"
@@ -177,16 +178,17 @@ class AlignmentTask(VLMTask):
 
     def load(self, step: int, place: Place) -> Any:
         """Reads this share of a step's images."""
-        pixels, classes, colors, names = [], [], [], []
+        visuals: list[VisualInput] = []
+        classes, colors, names = [], [], []
         for conversation, images in self._make.read(self.data.plan.step(step).refs[place.share]):
             for image in images:
-                assert image.segments is not None, "from_config asked for annotated sources"
-                pixels.append(pixels_of(image))
-                classes.append(_labels(image.segments, lambda s: s.label_id))
-                colors.append(_labels(image.segments, lambda s: _color(s.color)))
+                assert image.segments, "from_config asked for annotated sources"
+                visuals += image.visuals
+                classes.append(_labels(image.segments[0], lambda s: s.label_id))
+                colors.append(_labels(image.segments[0], lambda s: _color(s.color)))
                 names.append(conversation.sample_id)
         return PatchBatch(
-            torch.stack(pixels), torch.stack(classes), torch.stack(colors), tuple(names)
+            pictures_of(visuals, "cpu"), torch.stack(classes), torch.stack(colors), tuple(names)
         )
 
     def export(self, folder: Path) -> None:

@@ -16,6 +16,7 @@ from collavo.datasets.registration.roots import named_root, use_root
 from collavo.errors import ConfigError, MissingFileError
 
 if TYPE_CHECKING:
+    from collavo.modeling.architectures.base import Architecture
     from collavo.modeling.llms.chat import ChatTemplate, ChatTokenizer
 
 logger = logging.getLogger(__name__)
@@ -48,7 +49,7 @@ class TrainingData:
 
 
 def open_data(
-    cfg: Any, model: Any, tokenizer: ChatTokenizer, template: ChatTemplate, is_main: bool
+    cfg: Any, model: Architecture, tokenizer: ChatTokenizer, template: ChatTemplate, is_main: bool
 ) -> TrainingData:
     """Opens the sources of TRAIN.DATA and DATASETS.TRAIN and plans the steps.
 
@@ -83,7 +84,7 @@ def open_data(
     budget = Budget(
         template,
         tokenizer,
-        model.num_tokens,
+        model.expected_image_tokens(),
         cfg.TRAIN.MAX_LENGTH,
         min(CRAYON_RESERVE, cfg.TRAIN.MAX_LENGTH // 4) if with_text else 0,
     )

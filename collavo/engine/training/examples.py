@@ -7,21 +7,18 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
-
 from collavo.datasets.instruction.collate import Batch, Example, collate
 from collavo.datasets.instruction.mix import Mix, Ref
 from collavo.engine.crayons import CrayonMaker
 from collavo.engine.images import Loaded
 from collavo.engine.plan import Unit
+from collavo.engine.prepare import pictures_of
 from collavo.errors import DataError
 from collavo.modeling.llms.chat import ChatTemplate, cut, encode
 from collavo.records import Conversation, CrayonPrompt, ImageRef
 
 if TYPE_CHECKING:
-    from jaxtyping import UInt8
-
+    from collavo.modeling.image_policies.base import VisualInput
     from collavo.modeling.llms.chat import ChatTokenizer
 
 logger = logging.getLogger(__name__)
@@ -32,12 +29,11 @@ class ExampleMaker:
 
     Args:
         mix: The sources.
-        mapper: Turns an image into uint8 (H, W, 3) at the model's size.
+        visual: Makes of an image what the model takes.
         crayons: Makes the Crayon Prompts.
         tokenizer: The model's.
         template: How conversations are written.
         pad_id: Stands at padding.
-        image_tokens: Tokens of an image.
         max_length: Tokens of a conversation, those of its images too; the end of a longer one is
             cut off.
         max_bad_images: Broken images to go on with; their conversations are left out.
@@ -46,18 +42,17 @@ class ExampleMaker:
     def __init__(
         self,
         mix: Mix,
-        mapper: Callable[[ImageRef], UInt8[np.ndarray, "height width 3"]],
+        visual: Callable[[ImageRef], VisualInput],
         crayons: CrayonMaker,
         tokenizer: ChatTokenizer,
         template: ChatTemplate,
         pad_id: int,
-        image_tokens: int,
         max_length: int,
         max_bad_images: int = 0,
     ) -> None:
-        self._mix, self._mapper, self._crayons = mix, mapper, crayons
+        self._mix, self._visual, self._crayons = mix, visual, crayons
         self._tokenizer, self._template, self._pad_id = tokenizer, template, pad_id
-        self._image_tokens, self._max_length = image_tokens, max_length
+        self._max_length = max_length
         self._max_bad, self._bad = max_bad_images, set[str]()
 
     def __call__(self, refs: Sequence[Ref]) -> Batch:
@@ -110,7 +105,7 @@ class ExampleMaker:
         segments = self._mix.segments(ref)
         if segments is not None:
             for image in images:
-                image.segments = segments
+                image.segments = (segments,)
         return conversation, images
 
     def _read(self, ref: ImageRef) -> Loaded:
@@ -118,9 +113,9 @@ class ExampleMaker:
             data = ref.read()
         except OSError as error:
             raise DataError(f"{ref.label} cannot be read: {error}") from error
-        loaded = Loaded(Unit(ref.label, ref, (), (), 1.0))
-        loaded.digest = hashlib.sha256(data).hexdigest()
-        loaded.pixels = self._mapper(ImageRef(data=data, name=ref.label))
+        loaded = Loaded(Unit(ref.label, (ref,), (), (), 1.0))
+        loaded.digests = (hashlib.sha256(data).hexdigest(),)
+        loaded.visuals = (self._visual(ImageRef(data=data, name=ref.label)),)
         return loaded
 
     def _count(self, name: str, error: DataError) -> None:
@@ -136,9 +131,10 @@ class ExampleMaker:
             ) from error
 
     def _crayon(self, images: Sequence[Loaded]) -> CrayonPrompt | None:
-        if not images:
+        if not images or not self._crayons.segments_images:
             return None
-        return self._crayons.make(images, torch.stack([pixels_of(image) for image in images]))[0]
+        pictures = pictures_of([image.visuals[0] for image in images], "cpu")
+        return self._crayons.make(images, pictures)[0]
 
     def _example(
         self, conversation: Conversation, images: Sequence[Loaded], crayon: CrayonPrompt | None
@@ -147,25 +143,19 @@ class ExampleMaker:
         if conversation.crayon_text and crayon is not None and crayon.text:
             text = crayon.text[0]
         encoded = encode(self._template, conversation.turns, text, len(images), self._tokenizer)
-        if len(encoded.ids) + len(images) * (self._image_tokens - 1) > self._max_length:
-            image_id = self._tokenizer.image_token_id
-            encoded = cut(encoded, self._max_length, image_id, self._image_tokens)
+        visuals = tuple(image.visuals[0] for image in images)
+        widths = [visual.num_tokens for visual in visuals]
+        encoded = cut(encoded, self._max_length, self._tokenizer.image_token_id, widths)
         return Example(
             encoded.ids,
             encoded.labels,
-            tuple(pixels_of(image) for image in images),
+            visuals,
             text,
             crayon,
             conversation.sample_id,
             conversation.task,
             conversation.kind,
         )
-
-
-def pixels_of(image: Loaded) -> UInt8[torch.Tensor, "3 height width"]:
-    """Returns the pixels of an image that was read."""
-    assert image.pixels is not None, "read images have pixels"
-    return torch.from_numpy(image.pixels).permute(2, 0, 1)
 
 
 def _part(prompt: CrayonPrompt | None, begin: int, end: int) -> CrayonPrompt | None:

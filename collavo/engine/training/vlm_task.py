@@ -5,16 +5,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from collavo.datasets.instruction.collate import Batch, with_blank_image
 from collavo.engine.assemble import segment_cache
 from collavo.engine.crayons import CrayonMaker
-from collavo.engine.models import Model
+from collavo.engine.images import visual_of
+from collavo.engine.models import Model, load_model
 from collavo.engine.training.data import TrainingData, open_data
 from collavo.engine.training.examples import ExampleMaker
 from collavo.engine.training.setup import has_parted_weights
@@ -22,9 +25,10 @@ from collavo.engine.training.task import LossParts, Place
 from collavo.modeling.llms.chat import IGNORE_INDEX
 from collavo.modeling.llms.chat_templates import get_chat_template
 from collavo.modeling.losses.base import Rows
-from collavo.registry import ARCHITECTURES, LOSSES, MAPPERS, SEGMENTERS
+from collavo.registry import LOSSES
 
 if TYPE_CHECKING:
+    from collavo.modeling.architectures.base import Architecture
     from collavo.modeling.losses.base import TokenLoss
 
 logger = logging.getLogger(__name__)
@@ -46,7 +50,7 @@ class VLMTask:
 
     def __init__(
         self,
-        model: Any,
+        model: Architecture,
         data: TrainingData,
         make: ExampleMaker,
         loss: TokenLoss,
@@ -67,28 +71,21 @@ class VLMTask:
         """
         template = get_chat_template(cfg.TRAIN.TEMPLATE)
         loss = LOSSES.get(cfg.TRAIN.LOSS)()
-        architecture: Any = ARCHITECTURES.get(cfg.MODEL.NAME)
-        model = architecture.from_config(cfg, device)
+        parts = load_model(cfg, device)
+        model = parts.architecture
         if cfg.TRAIN.INIT == "random":
             model.reset_parameters(cfg.RANDOM_SEED)
         model.set_dropout(cfg.TRAIN.PLORA_DROPOUT)
         tokenizer = model.known_tokenizer()
         data = open_data(cfg, model, tokenizer, template, is_main)
-        segmenter: Any = None
-        if model.uses_crayon and cfg.CRAYON.MODE != "none":
-            chosen: Any = SEGMENTERS.get(cfg.SEGMENTER.NAME)
-            segmenter = chosen.from_config(cfg, grid=model.grid, device=device)
-        mapper = MAPPERS.get(getattr(model, "mapper", "vqa"))(model.image_size)
-        parts = Model(model, segmenter, mapper, device)
-        crayons = CrayonMaker(segmenter, cfg.CRAYON.MODE, segment_cache(cfg, parts))
+        crayons = CrayonMaker(parts.segmenter, cfg.CRAYON.MODE, segment_cache(cfg, parts))
         make = ExampleMaker(
             data.mix,
-            mapper,
+            partial(visual_of, mapper=parts.mapper, prepare=model.prepare),
             crayons,
             tokenizer,
             template,
             pad_id=model.pad_token_id,
-            image_tokens=model.num_tokens,
             max_length=cfg.TRAIN.MAX_LENGTH,
             max_bad_images=cfg.TRAIN.MAX_BAD_IMAGES,
         )
@@ -114,8 +111,8 @@ class VLMTask:
 
     def tokens(self, batch: Batch) -> int:
         """Tokens that the LLM sees."""
-        images = 0 if batch.pixel_values is None else len(batch.pixel_values)
-        return int(batch.attention_mask.sum()) + images * (self.vlm.num_tokens - 1)
+        # each image is one id of the mask, and so many visual tokens in the LLM
+        return int(batch.attention_mask.sum()) + sum(v.num_tokens - 1 for v in batch.visuals)
 
     def sample_ids(self, batch: Batch) -> list[str]:
         """Names the conversations."""
@@ -125,13 +122,15 @@ class VLMTask:
         """Runs the model; the mean loss of each task goes to the log where there are several."""
         rows, totals = self._rows(batch), totals.cpu()
         weights = self._loss.weights(rows, totals[len(self._tasks) :])
-        if batch.pixel_values is None and has_parted_weights(self.vlm):
+        if not batch.visuals and has_parted_weights(self.vlm):
+            # parts of parted weights are gathered by all processes at once, so all need an image
             image_id = self.vlm.known_tokenizer().image_token_id
+            blank = self.vlm.prepare(Image.new("RGB", (64, 64))).to(batch.input_ids.device)
             maps = self.vlm.grid if self._make.makes_maps else None
-            batch = with_blank_image(batch, image_id, self.vlm.image_size, maps)
+            batch = with_blank_image(batch, image_id, blank, maps)
         output = model(
             input_ids=batch.input_ids,
-            pixel_values=batch.pixel_values,
+            visuals=batch.visuals,
             crayon=batch.crayon,
             attention_mask=batch.attention_mask,
             labels=batch.labels,

@@ -21,7 +21,7 @@ from collavo.datasets.registration.catalog import DatasetCatalog, MetadataCatalo
 from collavo.modeling.architectures.base import Architecture, ImageContext
 from collavo.modeling.segmenters.base import Segmenter
 from collavo.pipeline.base import Pipeline
-from collavo.records import ImageRef, Sample, Segment, Segments
+from collavo.records import ImageRef, Sample, Segment, Segments, one_image
 from collavo.registry import ARCHITECTURES, EVALUATORS, PIPELINES, SEGMENTERS
 
 IMAGE = 1
@@ -92,13 +92,13 @@ class FakeModel(Architecture):
     def tokenize(self, prompt: str) -> list[int]:
         return [0, IMAGE, *(ord(c) for c in prompt.removeprefix("<image>"))]
 
-    def encode(self, pixel_values, crayon, prefixes, reuse="prefix"):
+    def encode(self, visuals, crayon, prefixes, reuse="prefix"):
         if os.environ.get("FAKE_IMAGES") and len(prefixes) > int(os.environ["FAKE_IMAGES"]):
             raise torch.OutOfMemoryError("too many images")
         return [
             ImageContext(
                 tuple(p),
-                "" if pixel_values is None else self._seen(pixel_values, crayon, k),
+                self._seen(visuals[k], crayon, k),
                 len(p) + 3,
                 4 * len(p) + 12,
             )
@@ -112,11 +112,8 @@ class FakeModel(Architecture):
         ]
         return self._answers(rows, generation)
 
-    def generate(self, prompts, pixel_values, crayon, generation):
-        rows = [
-            ("" if pixel_values is None else self._seen(pixel_values, crayon, k), list(p))
-            for k, p in enumerate(prompts)
-        ]
+    def generate(self, prompts, visuals, crayon, generation):
+        rows = [(self._seen(visuals[k], crayon, k), list(p)) for k, p in enumerate(prompts)]
         if os.environ.get("FAKE_FLIP"):
             return [f"{t}!" for t in self._answers(rows, generation)]
         return self._answers(rows, generation)
@@ -131,11 +128,13 @@ class FakeModel(Architecture):
             for o, suffix, given in zip(owners, suffixes, options, strict=True)
         ]
 
-    def _seen(self, pixels, crayon, row: int) -> str:
+    def _seen(self, visuals, crayon, row: int) -> str:
+        if not visuals:
+            return ""
         maps = None
         if crayon is not None and crayon.semantic is not None:
             maps = (crayon.semantic[row].tolist(), crayon.number[row].tolist())
-        return _digest(pixels[row].tolist(), maps)
+        return _digest(*(v.tensors["pixel_values"].tolist() for v in visuals), maps)
 
     def _answers(self, rows, generation) -> list[str]:
         _Faults(["".join(chr(t) for t in tokens) for _, tokens in rows]).run()
@@ -221,7 +220,7 @@ def read_samples() -> list[Sample]:
     return [
         Sample(
             f"fake_set:{row['id']}",
-            ImageRef(path=folder / row["image"], root=folder) if row["image"] else None,
+            one_image(ImageRef(path=folder / row["image"], root=folder) if row["image"] else None),
             row["question"],
             row["id"],
             answers=(row["answer"],),

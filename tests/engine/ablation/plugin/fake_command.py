@@ -64,7 +64,7 @@ def answer(settings: dict, weights: list, dataset: str) -> tuple[list[dict], dic
             {
                 "sample_id": sample.sample_id,
                 "question": sample.question,
-                "image": sample.image.label,
+                "image": sample.images[0].label,
                 "category": sample.category,
                 "answer": said,
                 "parsed": said,

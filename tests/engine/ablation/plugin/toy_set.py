@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collavo.datasets.evaluation.base import Evaluation, Evaluator, SampleScore, join
 from collavo.datasets.registration.catalog import DatasetCatalog, MetadataCatalog
-from collavo.records import ImageRef, Sample
+from collavo.records import ImageRef, Sample, one_image
 from collavo.registry import EVALUATORS
 
 IMAGES, QUESTIONS = 12, 4
@@ -15,7 +15,7 @@ def samples(name: str) -> list[Sample]:
     return [
         Sample(
             f"{name}:{i}-{q}",
-            ImageRef(data=bytes([i]), name=f"{i}.jpg"),
+            one_image(ImageRef(data=bytes([i]), name=f"{i}.jpg")),
             f"Is it {q}?",
             f"{i}-{q}",
             answers=("yes" if (i + q) % 2 else "no",),

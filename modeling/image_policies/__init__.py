@@ -1,0 +1,1 @@
+"""From one RGB image to what a vision encoder takes of it."""
