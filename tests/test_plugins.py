@@ -211,6 +211,6 @@ def test_examples_of_the_documentation(
     load_plugins(str(tmp_path))
     (sample,) = samples_of("plugin_set")
     assert (sample.sample_id, sample.answers) == ("plugin_set:1", ("yes",))
-    assert sample.image is not None and sample.image.path == tmp_path / "images" / "1.jpg"
+    assert sample.images[0].path == tmp_path / "images" / "1.jpg"
     pipeline = PIPELINES.get("plugin_pipeline")()
     assert pipeline.parse("Yes, there is", sample) == "yes,"

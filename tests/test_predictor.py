@@ -15,13 +15,14 @@ from collavo.config import get_cfg
 from collavo.datasets.mappers.given import image_ref
 from collavo.errors import ConfigError, DataError, MissingFileError
 from collavo.modeling.llms.templates import render
+from collavo.modeling.segmenters.base import Segmenter
 from collavo.predictor import Prediction, Predictor
 from collavo.records import ImageRef, Segment, Segments
 
 QUICK = {"GENERATION.MAX_NEW_TOKENS": 4, "GENERATION.NUM_BEAMS": 1, "DEVICE": "cpu"}
 
 
-class TwoDogs:
+class TwoDogs(Segmenter):
     """A segmenter double: two dogs, left and right, in every image."""
 
     class_names = tuple(["person"] * 16 + ["dog"] + ["tree"] * 116)
@@ -36,12 +37,20 @@ class TwoDogs:
         ids[:, self.grid[1] // 2 :] = 2
         return [Segments(ids, (Segment(1, 16), Segment(2, 16))) for _ in images]
 
+    def fingerprint(self) -> str:
+        return "two dogs"
+
 
 @pytest.fixture(scope="module")
 def predictor() -> Predictor:
     cfg = get_cfg(config_overrides=QUICK)
-    made = Predictor(cfg, segmenter=TwoDogs((16, 16)))  # type: ignore[arg-type]
+    made = Predictor(cfg, segmenter=TwoDogs((16, 16)))
     return made
+
+
+def seen(predictor: Predictor, form: object) -> np.ndarray:
+    """The pixels that the model takes of an image."""
+    return predictor._visual(image_ref(form)).tensors["pixel_values"].numpy()
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +92,7 @@ def test_every_form_of_an_image_gives_the_same(
         opaque,
         ImageRef(path=tmp_path / "a.png"),
     ]
-    pixels = [predictor._mapper(image_ref(form)) for form in [array, *forms]]
+    pixels = [seen(predictor, form) for form in [array, *forms]]
     assert all(np.array_equal(pixels[0], p) for p in pixels)
     expected = predictor(array, "Why?").answer
     assert [p.answer for p in predictor(forms, "Why?")] == [expected] * len(forms)
@@ -96,14 +105,14 @@ def test_modes_of_images(predictor: Predictor, array: np.ndarray, mode: str) -> 
         image = Image.fromarray(grey.astype(np.uint16) * 257).convert(mode)
     else:
         image = Image.fromarray(array).convert(mode)
-    pixels = predictor._mapper(image_ref(image))
-    plain = predictor._mapper(image_ref(grey if mode[0] in "IF" else image.convert("RGB")))
+    pixels = seen(predictor, image)
+    plain = seen(predictor, grey if mode[0] in "IF" else image.convert("RGB"))
     assert np.abs(pixels.astype(int) - plain).mean() < 1
 
 
 def test_grey_arrays(predictor: Predictor, array: np.ndarray) -> None:
     flat, deep = array[..., 0], array[..., :1]
-    assert np.array_equal(predictor._mapper(image_ref(flat)), predictor._mapper(image_ref(deep)))
+    assert np.array_equal(seen(predictor, flat), seen(predictor, deep))
 
 
 def test_the_orientation_of_an_opened_photograph_is_kept(array: np.ndarray, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from collavo.errors import DataError
 from collavo.records import ImageRef, Sample, one_image
 
 _FIELDS = frozenset(
-    "sample_id question_id question image file_name answers answer options category".split()
+    "sample_id question_id question image images file_name answers answer options category".split()
 )
 _SHOWN = 10
 """Ids listed in a message before it says how many more there are."""
@@ -72,7 +72,7 @@ def _sample(name: str, index: int, row: Any, root: Path | None) -> Sample:
     question_id = row.get("question_id", index)
     return Sample(
         sample_id=_text(where, "sample_id", row.get("sample_id", f"{name}:{question_id}")),
-        images=one_image(_image(where, row, root)),
+        images=_images(where, row, root),
         question=_text(where, "question", question),
         question_id=_id(where, question_id),
         options=_texts(where, "options", row.get("options")),
@@ -82,13 +82,25 @@ def _sample(name: str, index: int, row: Any, root: Path | None) -> Sample:
     )
 
 
-def _image(where: str, row: Mapping[str, Any], root: Path | None) -> ImageRef | None:
-    if "image" not in row and "file_name" not in row:
+def _images(where: str, row: Mapping[str, Any], root: Path | None) -> tuple[ImageRef, ...]:
+    if row.get("images") is not None:
+        if row.get("image") is not None or row.get("file_name") is not None:
+            raise DataError(f"{where} has images beside image or file_name; keep one of them")
+        if not isinstance(row["images"], list | tuple):
+            raise DataError(f"{where}: 'images' must be a list, got {row['images']!r:.60}")
+        refs = [_image(where, value, root) for value in row["images"]]
+        if any(ref is None for ref in refs):
+            raise DataError(f"{where}: 'images' holds None; leave out what is no image")
+        return tuple(ref for ref in refs if ref is not None)
+    if not any(name in row for name in ("images", "image", "file_name")):
         raise DataError(
-            f"{where} has no field 'image' (or 'file_name'); it has: {_names(row)}. "
+            f"{where} has no field 'image' (or 'images', 'file_name'); it has: {_names(row)}. "
             "A question without an image says so with image: None"
         )
-    value = row["image"] if "image" in row else row["file_name"]
+    return one_image(_image(where, row.get("image", row.get("file_name")), root))
+
+
+def _image(where: str, value: Any, root: Path | None) -> ImageRef | None:
     if isinstance(value, Mapping):
         value = value.get("bytes") or value.get("path")
     if value is None or isinstance(value, ImageRef):

@@ -77,8 +77,8 @@ def test_gqa_in_every_layout(
         assert found[name].extra["steps"] == 2
         assert found[name].extra["entailed"] == ("2",)
         assert found[name].extra["types"]["structural"] == "verify"
-    assert found["hub"].image is not None
-    assert found["hub"].image.read() == png
+    assert found["hub"].images
+    assert found["hub"].images[0].read() == png
 
 
 def test_textvqa_joins_llavas_list_with_the_answers(write_tree: Write) -> None:

@@ -83,7 +83,7 @@ def test_multiple_choice_table(tmp_path: Path) -> None:
         f"Free?{SHORT}",
     ]
     assert PIPELINES.get("choice")(style="clean").prompt(samples[2]).count("C. NA") == 1
-    assert samples[1].images[0] is samples[0].images and samples[0].images
+    assert samples[1].images[0] is samples[0].images[0]
     assert samples[0].images[0].read() == png(1)
     scores = score(name, ["A.", "The answer is None", "red", "(B)", "Green."])
     assert scores["accuracy"] == 80
@@ -134,7 +134,7 @@ def test_references_and_vqa(tmp_path: Path) -> None:
     metadata, samples, prompts = loaded(jsonl(tmp_path / "v.jsonl", rows))
     assert (metadata.pipeline, metadata.evaluator_type) == ("short_answer", "vqa_accuracy")
     assert [s.sample_id for s in samples] == ["v:x", "v:x#2"]
-    assert samples[0].images[0] is samples[1].images and samples[0].images
+    assert samples[0].images[0] is samples[1].images[0]
     assert samples[0].images[0].path == tmp_path / "images/1.png"
     assert prompts[1] == f"How many?{SHORT}"
     assert score(f"jsonl:{tmp_path}/v.jsonl", ["cat", "two"])["accuracy"] == pytest.approx(95)

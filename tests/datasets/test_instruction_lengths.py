@@ -123,12 +123,12 @@ def test_counts_are_kept_for_the_same_data_and_settings(
 
 def test_cutting(tokenizer: CoLLaVOTokenizer) -> None:
     whole = Encoded([1, 9, 5, 6, 7, 8], [-100, -100, -100, 6, 7, 8])
-    assert cut(whole, 9, 9, 4) == whole
-    assert cut(whole, 8, 9, 4) == Encoded([1, 9, 5, 6, 7], [-100, -100, -100, 6, 7])
-    assert cut(whole, 7, 9, 4).labels == [-100, -100, -100, 6]
+    assert cut(whole, 9, 9, [4]) == whole
+    assert cut(whole, 8, 9, [4]) == Encoded([1, 9, 5, 6, 7], [-100, -100, -100, 6, 7])
+    assert cut(whole, 7, 9, [4]).labels == [-100, -100, -100, 6]
     with pytest.raises(
         DataError, match="9 tokens, 4 of them of its images, and at most 6 .* no an"
     ):
-        cut(whole, 6, 9, 4)
+        cut(whole, 6, 9, [4])
     with pytest.raises(DataError, match="at most 4 are allowed.*an image would be cut off"):
-        cut(whole, 4, 9, 4)
+        cut(whole, 4, 9, [4])

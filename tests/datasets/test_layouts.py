@@ -169,7 +169,7 @@ def test_pope_as_vlmevalkit_has_it(tmp_path: Path) -> None:
         merged.setdefault((s.images[0].label, s.question), []).append(s)
     rows, first = [], {}
     for number, group in enumerate(merged.values()):
-        image = group[0].image
+        image = group[0].images[0]
         assert image is not None
         home = first.setdefault(image.label, number)
         rows.append(

@@ -77,7 +77,7 @@ def test_a_question_counts_if_all_its_rotations_are_right(tmp_path: Path) -> Non
 def test_rotations_share_the_image(tmp_path: Path) -> None:
     _table(tmp_path, ROWS)
     use_root(tmp_path)
-    images = [sample.image for sample in samples_of("mmbench")]
+    images = [sample.images[0] for sample in samples_of("mmbench")]
     assert images[0] is not None
     assert images[0] is images[1]
     assert images[0].read() == b"ABC" * 30

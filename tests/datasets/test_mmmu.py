@@ -44,8 +44,8 @@ def test_a_folder_for_each_subject(tmp_path: Path) -> None:
     assert (first.category, second.category) == ("Accounting", "Art_Theory")
     assert (first.options, first.answers) == ((), ("12",))
     assert (second.options, second.answers) == (("a cat", "a dog", "tea"), ("B",))
-    assert second.image is not None
-    assert second.image.read() == b"1"
+    assert second.images
+    assert second.images[0].read() == b"1"
     assert [image.read() for image in second.extra["images"]] == [b"1", b"2"]
     answers = {first.sample_id: "so the result is 12.00", second.sample_id: "unsure"}
     found = MMMUEvaluator().evaluate([first, second], answers)

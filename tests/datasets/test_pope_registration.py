@@ -57,8 +57,8 @@ def test_the_authors_files_are_read_wherever_they_lie(
     third = samples[2]
     assert (third.question, third.question_id) == ("Is there a cat in the image?", 3)
     assert (third.answers, third.category) == (("yes",), "random")
-    assert third.image is not None
-    assert third.image.path == tmp_path / "coco2014/val2014/COCO_1.jpg"
+    assert third.images
+    assert third.images[0].path == tmp_path / "coco2014/val2014/COCO_1.jpg"
     assert samples[0].images[0] is samples[1].images[0]
 
 

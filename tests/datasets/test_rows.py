@@ -84,7 +84,10 @@ def test_path_of_a_hugging_face_image(tmp_path: Path) -> None:
     [
         ({"image": None}, r"dataset 'mine', row 1 has no field 'question'; it has: image"),
         ({}, "row 1 has no field 'question'; it has: no field at all"),
-        ({"question": "?", "img": "a"}, r"row 1 has no field 'image' \(or 'file_name'\).*img"),
+        (
+            {"question": "?", "img": "a"},
+            r"row 1 has no field 'image' \(or 'images', 'file_name'\).*img",
+        ),
         ({"question": 5, "image": None}, "row 1: 'question' must be text, got 5"),
         ({"question": "?", "image": 5}, "row 1: 'image' must be a path, bytes.*got int"),
         ({"question": "?", "image": ""}, "row 1: 'image' must be a path"),
@@ -117,3 +120,23 @@ def test_repeated_ids_are_listed() -> None:
     for index, row in enumerate(rows):
         row["sample_id"] = f"mine:{index}"
     assert len(to_samples("mine", rows)) == 24
+
+
+def test_rows_with_several_images(tmp_path: Path) -> None:
+    rows = [
+        {"question": "?", "images": ["a.png", b"data"], "question_id": 1},
+        {"question": "?", "images": [], "question_id": 2},
+        {"question": "?", "images": None, "image": "b.png", "question_id": 3},
+    ]
+    first, second, third = to_samples("mine", rows, image_root=str(tmp_path))
+    assert [ref.path for ref in first.images] == [tmp_path / "a.png", None]
+    assert first.images[1].data == b"data" and second.images == ()
+    assert [ref.path for ref in third.images] == [tmp_path / "b.png"]
+    assert "images" not in first.extra
+    for row, message in (
+        ({"images": ["a"], "image": "b"}, "images beside image"),
+        ({"images": "a.png"}, "'images' must be a list"),
+        ({"images": ["a", None]}, "holds None"),
+    ):
+        with pytest.raises(DataError, match=message):
+            to_samples("mine", [{"question": "?", **row}], image_root=str(tmp_path))

@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from collavo.engine.crayon_build import build_cache
+from collavo.engine.crayon_build import build_cache, squashed
 from collavo.engine.crayon_cache import CrayonCache, cache_key, open_cache
 from collavo.errors import DataError, UserError
 from collavo.modeling.segmenters.base import Segmenter
@@ -64,23 +63,17 @@ def images(folder: Path, count: int) -> list[ImageRef]:
     return refs
 
 
-def mapper(ref: ImageRef) -> np.ndarray:
-    from collavo.datasets.mappers.vqa import ImageMapper
-
-    return ImageMapper(4)(ref)
-
-
 def test_building_skips_what_is_known_and_goes_on(tmp_path):
     refs = images(tmp_path, 11)
     moved: list[int] = []
     first = CountingSegmenter()
     cache = CrayonCache(tmp_path / "cache", KEY)
-    counts = build_cache(refs[:5], first, mapper, cache, 2, moved.append)
+    counts = build_cache(refs[:5], first, 4, cache, 2, moved.append)
     assert (counts.images, counts.made, counts.known, counts.failed) == (5, 5, 0, {})
     assert moved[-1] == 5 and moved == sorted(moved)
     second = CountingSegmenter()
     again = CrayonCache(tmp_path / "cache", KEY)
-    counts = build_cache([*refs, refs[0]], second, mapper, again, 4)
+    counts = build_cache([*refs, refs[0]], second, 4, again, 4)
     assert (counts.images, counts.made, counts.known) == (11, 6, 5)
     assert sorted(first.seen) == [0, 1, 2, 3, 4]
     assert sorted(second.seen) == [5, 6, 7, 8, 9, 10]
@@ -92,18 +85,18 @@ def test_a_broken_image_stops_nothing(tmp_path):
     refs = images(tmp_path, 3)
     (tmp_path / "1.png").write_bytes(b"no image")
     refs.append(ImageRef(path=tmp_path / "absent.png"))
-    counts = build_cache(refs, CountingSegmenter(), mapper, CrayonCache(tmp_path / "c", KEY))
+    counts = build_cache(refs, CountingSegmenter(), 4, CrayonCache(tmp_path / "c", KEY))
     assert counts.made == 2
     assert [Path(name).name for name in counts.failed] == ["1.png", "absent.png"]
     with pytest.raises(DataError):
-        mapper(refs[1])
+        squashed(refs[1], 4)
 
 
 def test_building_where_nothing_can_be_kept(tmp_path, monkeypatch):
     cache = CrayonCache(tmp_path / "cache", KEY)
     monkeypatch.setattr(cache, "_append", _full)
     with pytest.raises(UserError, match=r"cannot be kept.*No space left"):
-        build_cache(images(tmp_path, 3), CountingSegmenter(), mapper, cache)
+        build_cache(images(tmp_path, 3), CountingSegmenter(), 4, cache)
 
 
 def _full(line: bytes):

@@ -14,10 +14,13 @@ from collavo.cli.main import main
 from collavo.config import get_cfg
 from collavo.engine.feature_cache import FeatureCache, features_key
 from collavo.engine.models import Models
+from collavo.modeling.image_policies.base import VisualInput
+from collavo.modeling.image_policies.square import square_input
 from collavo.modeling.vision_encoders.clip_vit import CLIPVisionEncoder
 
 DIGESTS = [f"{number:064x}" for number in (10, 11, 12)]
 PIXELS = torch.arange(3 * 3 * 2 * 2, dtype=torch.uint8).view(3, 3, 2, 2)
+VISUALS = [square_input(pixels, 4) for pixels in PIXELS]
 
 
 class Look:
@@ -26,8 +29,9 @@ class Look:
     def __init__(self) -> None:
         self.seen = 0
 
-    def __call__(self, pixels: torch.Tensor) -> list[torch.Tensor]:
-        self.seen += len(pixels)
+    def __call__(self, visuals: list[VisualInput]) -> list[torch.Tensor]:
+        self.seen += len(visuals)
+        pixels = torch.stack([visual.tensors["pixel_values"] for visual in visuals])
         values = pixels.flatten(1).float()[:, :, None] / 7
         return [values.to(torch.bfloat16), values[:, :5] * torch.tensor([1.0, 3.0])]
 
@@ -37,15 +41,15 @@ def same(a, b) -> bool:
 
 
 def test_what_was_looked_at_once_is_not_looked_at_again(tmp_path: Path) -> None:
-    look, whole = Look(), Look()(PIXELS)
+    look, whole = Look(), Look()(VISUALS)
     assert same(
-        FeatureCache(tmp_path).levels(DIGESTS[:2], PIXELS[:2], look), [w[:2] for w in whole]
+        FeatureCache(tmp_path).levels(DIGESTS[:2], VISUALS[:2], look), [w[:2] for w in whole]
     )
     assert look.seen == 2
     again = FeatureCache(tmp_path)
-    assert same(again.levels(DIGESTS, PIXELS, look), whole) and look.seen == 3
+    assert same(again.levels(DIGESTS, VISUALS, look), whole) and look.seen == 3
     order = [2, 0, 1]
-    turned = again.levels([DIGESTS[k] for k in order], PIXELS[order], look)
+    turned = again.levels([DIGESTS[k] for k in order], [VISUALS[k] for k in order], look)
     assert same(turned, [w[order] for w in whole]) and look.seen == 3
 
 
@@ -53,15 +57,15 @@ def test_what_was_looked_at_once_is_not_looked_at_again(tmp_path: Path) -> None:
 def test_damaged_files_are_made_again(tmp_path: Path, damage: str, caplog) -> None:
     look = Look()
     cache = FeatureCache(tmp_path)
-    whole = cache.levels(DIGESTS, PIXELS, look)
+    whole = cache.levels(DIGESTS, VISUALS, look)
     path = cache.path(DIGESTS[1])
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes({"cut": data[:-9], "flipped": data, "empty": b"", "other": b"text"}[damage])
     with caplog.at_level(logging.WARNING):
-        assert same(cache.levels(DIGESTS, PIXELS, look), whole)
+        assert same(cache.levels(DIGESTS, VISUALS, look), whole)
     assert look.seen == 4 and path.name in caplog.text
-    assert same(cache.levels(DIGESTS, PIXELS, look), whole) and look.seen == 4
+    assert same(cache.levels(DIGESTS, VISUALS, look), whole) and look.seen == 4
 
 
 def test_a_folder_that_cannot_be_written_costs_no_answer(tmp_path: Path, caplog) -> None:
@@ -69,7 +73,7 @@ def test_a_folder_that_cannot_be_written_costs_no_answer(tmp_path: Path, caplog)
     cache = FeatureCache(tmp_path / "file" / "features")
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
-            assert same(cache.levels(DIGESTS, PIXELS, Look()), Look()(PIXELS))
+            assert same(cache.levels(DIGESTS, VISUALS, Look()), Look()(VISUALS))
     assert caplog.text.count("cannot be written") == 1
 
 
@@ -81,7 +85,7 @@ def test_a_full_disk_leaves_no_half_file(tmp_path: Path, monkeypatch, caplog) ->
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with caplog.at_level(logging.WARNING):
-        FeatureCache(tmp_path).levels(DIGESTS, PIXELS, Look())
+        FeatureCache(tmp_path).levels(DIGESTS, VISUALS, Look())
     assert "No space left" in caplog.text
     assert not [p for p in tmp_path.rglob("*") if p.is_file()]
 

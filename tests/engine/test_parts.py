@@ -39,7 +39,7 @@ def test_every_field_of_a_sample_counts(field):
     one = Sample("s", (), "q", 1, **base)
     changed = {"question": "r", "options": ("x",), "answers": ("x",), "category": "x"}
     changed["extra"] = {"d": [2]}
-    other = Sample(**{"sample_id": "s", "image": None, "question": "q", "question_id": 1, **base,
+    other = Sample(**{"sample_id": "s", "images": (), "question": "q", "question_id": 1, **base,
                       field: changed[field]})  # fmt: skip
     assert samples_digest([one]) != samples_digest([other])
 
@@ -47,7 +47,8 @@ def test_every_field_of_a_sample_counts(field):
 def test_images_are_named_below_their_root(tmp_path):
     ref = ImageRef(path=tmp_path / "a" / "b.png", root=tmp_path)
     assert image_label(ref) == "a/b.png"
-    assert image_label(None) == ""
+    assert image_label() == ""
+    assert image_label(ref, ref) == "a/b.png, a/b.png"
 
 
 def test_code_of_users_takes_part(tmp_path):
