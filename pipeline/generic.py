@@ -3,11 +3,16 @@
 from collavo.datasets.evaluation.choice import options_of
 from collavo.datasets.evaluation.evalai import normalize
 from collavo.datasets.evaluation.generic_choice import Inferred
+from collavo.datasets.evaluation.generic_multi_choice import letters_in
 from collavo.datasets.evaluation.generic_yes_no import OneWord
 from collavo.pipeline.base import OPTION_LETTER, SHORT_ANSWER, Pipeline
 from collavo.pipeline.options import CN_OPTION_LETTER, listed
 from collavo.records import Sample
 from collavo.registry import PIPELINES
+
+OPTION_LETTERS = "\nAnswer with the letters of all correct options from the given choices directly."
+CN_OPTION_LETTERS = "\n请直接回答所有正确选项的字母。"
+"""Ours: LLaVA-1.5's suffix, asking for several letters."""
 
 
 def _with_hint(sample: Sample) -> str:
@@ -30,25 +35,30 @@ class YesNoPipeline(Pipeline):
 
 @PIPELINES.register("choice", "multiple_choice")
 class ChoicePipeline(Pipeline):
-    """Multiple choice: hint, question, lettered options and the suffix, as LLaVA-1.5 asks MMBench.
-
-    "clean" lists options that say "None" or "NA", too, which pandas takes for empty cells.
-    """
+    """Multiple choice: hint, question, options and the suffix, as LLaVA-1.5 asks MMBench."""
 
     answer_type = "choice"
+    suffixes = (OPTION_LETTER, CN_OPTION_LETTER)
 
     def prompt(self, sample: Sample) -> str:
         options = options_of(sample)
-        if self.style == "clean":
-            options = dict(sample.extra.get("written", options))
         if not options:
             return _with_hint(sample) + SHORT_ANSWER
         text = f"{_with_hint(sample)}\n{listed(options)}"
-        chinese = any("\u4e00" <= letter <= "\u9fff" for letter in text)
-        return text + (CN_OPTION_LETTER if chinese else OPTION_LETTER)
+        return text + self.suffixes[any("\u4e00" <= letter <= "\u9fff" for letter in text)]
 
     def parse(self, text: str, sample: Sample) -> str:
         return Inferred().parse(text, options_of(sample))
+
+
+@PIPELINES.register("multi_choice")
+class MultiChoicePipeline(ChoicePipeline):
+    """Multiple choice with several right options: asks for the letters of all of them."""
+
+    suffixes = (OPTION_LETTERS, CN_OPTION_LETTERS)
+
+    def parse(self, text: str, sample: Sample) -> str:
+        return ", ".join(letters_in(text, options_of(sample)))
 
 
 @PIPELINES.register("short_answer", "vqa")

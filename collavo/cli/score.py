@@ -276,6 +276,7 @@ def _report_of(
     evaluation: Evaluation,
     parser: str,
 ) -> Report:
+    from collavo.datasets.registration.catalog import notes_of
     from collavo.results.report import Counts, Flags, Report
 
     found = given.matching
@@ -300,6 +301,7 @@ def _report_of(
         tables=tables,
         published=list(metadata.get("published", ())),
         parser=parser,
+        data_notes=notes_of(args.dataset),
         about={
             "predictions": str(args.predictions),
             "answer_field": given.field,

@@ -107,6 +107,13 @@ _DATA = (
 _EVAL = (
     Key("EVAL.ALLOW_FAILURES", 0, "Samples that may fail before the run counts as failed.", low=0),
     Key(
+        "EVAL.SEVERAL_IMAGES",
+        "auto",
+        "Questions with more images than the model takes: refuse, show the first, or auto: the "
+        "first where that is the benchmark's habit (MMMU), else refuse.",
+        choices=("auto", "first", "refuse"),
+    ),
+    Key(
         "EVAL.BATCH_SIZE",
         0,
         "Questions decoded together over all processes; 0: by EVAL.TOKEN_BUDGET.",

@@ -92,8 +92,9 @@ def finish(
             about["submission"] = _submission(task, answers, evaluation, folder)
     published = task.metadata.get("published") or ()
     report = Report(
-        task.name, counts, flags, evaluation, tables, failures, published, parser, about, intervals
-    )
+        task.name, counts, flags, evaluation, tables, failures, published, parser, about, intervals,
+        task.notes,
+    )  # fmt: skip
     lines = (
         _prediction(task, s, stored[s.sample_id], model.architecture, evaluation)
         for s in task.samples

@@ -32,7 +32,7 @@ from collavo.engine.folder import (
 )
 from collavo.engine.markers import Markers
 from collavo.engine.store import PARTS, STARTED, Stored
-from collavo.engine.tasks import MakeConfig, Task, make_tasks
+from collavo.engine.tasks import MakeConfig, Task, fit_images, make_tasks
 from collavo.errors import (
     EXIT_FAILED_SAMPLES,
     EXIT_INTERRUPTED,
@@ -81,6 +81,7 @@ def run_eval(make_cfg: MakeConfig) -> int:
                 retry_suspects(tasks, processes.device)
             for task in tasks:
                 model = models.get(task.cfg)
+                task = fit_images(task, model.architecture.max_images)
                 if cfg.EVAL.DRY_RUN:
                     from collavo.engine.dry_run import dry_run
 

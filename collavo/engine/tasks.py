@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from collavo.datasets.registration import catalog
@@ -39,6 +39,7 @@ class Task:
         metadata: The dataset's metadata.
         miniature: Whether it is the built-in miniature.
         subset: Whether only part of the dataset is asked.
+        notes: What is left aside of the data, in sentences.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Task:
     metadata: Any
     miniature: bool = False
     subset: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def folder_name(self) -> str:
@@ -167,7 +169,42 @@ def _make_task(name: str, number: int, make_cfg: MakeConfig) -> Task:
             "%s: no dataset root is set (DATASETS.ROOT), so this is the built-in miniature", name
         )
     subset = len(samples) < len(everything)
-    return Task(name, number, cfg, samples, pipeline, evaluator, metadata, miniature, subset)
+    return Task(
+        name, number, cfg, samples, pipeline, evaluator, metadata, miniature, subset,
+        catalog.notes_of(name),
+    )  # fmt: skip
+
+
+def fit_images(task: Task, max_images: int) -> Task:
+    """Fits the samples to the number of images that the model takes.
+
+    Args:
+        task: What is to be asked.
+        max_images: `Architecture.max_images`.
+
+    Returns:
+        The task, its samples with at most so many images, and a note that counts the others.
+
+    Raises:
+        ConfigError: There are more, and neither EVAL.SEVERAL_IMAGES nor the benchmark's own habit
+            says that the first ones are to be shown.
+    """
+    several = [s for s in task.samples if len(s.images) > max_images]
+    if not several:
+        return task
+    choice = task.cfg.EVAL.SEVERAL_IMAGES
+    most = max(len(s.images) for s in several)
+    if choice == "refuse" or (choice == "auto" and not task.metadata.get("first_image")):
+        raise ConfigError(
+            f"dataset {task.name!r}: {len(several)} of {len(task.samples)} samples have more "
+            f"images (up to {most}, first {several[0].sample_id}) than the model takes "
+            f"({max_images}): use a model that takes them, or set EVAL.SEVERAL_IMAGES first, which "
+            "shows the first alone"
+        )
+    shown = "first image" if max_images == 1 else f"first {max_images} images"
+    note = f"{len(several)} samples have several images; the model is shown the {shown} of each."
+    fitted = [replace(s, images=s.images[:max_images]) for s in task.samples]
+    return replace(task, samples=fitted, notes=(*task.notes, note))
 
 
 def _pipeline(name: str, metadata: Any, cfg: Any) -> Pipeline:

@@ -98,6 +98,7 @@ class Report:
         parser: The rule that read the answers.
         about: Fingerprint, configuration, timings, memory and other facts of the run.
         intervals: The confidence interval of each headline figure that has one.
+        data_notes: What the reading of the dataset left aside, in sentences.
     """
 
     dataset: str
@@ -110,6 +111,12 @@ class Report:
     parser: str = ""
     about: Mapping[str, Any] = field(default_factory=dict)
     intervals: Mapping[str, Interval] = field(default_factory=dict)
+    data_notes: Sequence[str] = ()
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences for the reader: about the data, then about the scores."""
+        return [*self.data_notes, *(self.evaluation.notes if self.evaluation else ())]
 
     def headline_rows(self) -> list[tuple[str, float, str, str]]:
         """Lists the headline as tables show it: figure, value, unit, interval ("" for none)."""
@@ -232,7 +239,7 @@ class Report:
                 "failed": self.counts.failed,
             },
             "flags": asdict(self.flags),
-            "notes": list(scored.notes) if scored else [],
+            "notes": self.notes,
             "failed": [{"sample_id": i, "error": e} for i, e in self.failures],
             "parser": self.parser,
             "published": self.comparison(),

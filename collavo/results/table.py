@@ -39,7 +39,7 @@ def print_report(report: Report, console: Console | None = None) -> None:
         print_table(console, name, heads, cells)
     if report.evaluation is not None and report.comparison():
         print_table(console, "Published figures beside ours", PUBLISHED, report.published_rows())
-    for note in report.evaluation.notes if report.evaluation is not None else ():
+    for note in report.notes:
         console.print(f"note: {note}", markup=False)
     for sentence in (*filter(None, [report.interval_note()]), *flags):
         console.print(f"note: {sentence}", markup=False)

@@ -57,10 +57,8 @@ def open_image(ref: ImageRef) -> Image.Image:
     except _BOMB as error:
         raise DataError(_too_large(ref, str(error))) from error
     except UnidentifiedImageError as error:
-        start = data[:8].hex(" ")
         raise DataError(
-            f"image {ref.label} is no {', '.join(FORMATS)} file (it begins with {start}); "
-            "fetch it again"
+            f"image {ref.label} is no {', '.join(FORMATS)} file; fetch it again"
         ) from error
     except _BROKEN as error:
         raise DataError(

@@ -18,12 +18,13 @@ from collavo.datasets.registration.catalog import DatasetCatalog, MetadataCatalo
 from collavo.datasets.registration.choices import (
     ANNOTATIONS,
     LETTERS,
+    by_letter,
     first_file,
-    letter_of,
     lettered,
     optional_text,
     published,
     repeated,
+    right_letter,
     texts_of,
 )
 from collavo.datasets.registration.layouts import (
@@ -125,7 +126,7 @@ def _sample(row: Row, folder: Path) -> Sample:
         question=row.text("question"),
         question_id=row.key("questionId"),
         options=options,
-        answers=() if answer is None else (letter_of(answer, len(options), row.place),),
+        answers=right_letter(answer, by_letter(options), row.place),
         category="abc" if letters else "plain",
         extra={"image": f"{'abc_images' if letters else 'images'}/{name}"},
     )
@@ -165,7 +166,7 @@ def _hf_sample(numbered: tuple[int, Row]) -> Sample:
         question=row.text("question"),
         question_id=number,
         options=options,
-        answers=(letter_of(_number(row.need("answer")), len(options), row.place),),
+        answers=right_letter(_number(row.need("answer")), by_letter(options), row.place),
     )
 
 
@@ -182,7 +183,7 @@ def _tsv_sample(row: Row) -> Sample:
         question=row.text("question"),
         question_id=row.key("index"),
         options=tuple(options.values()),
-        answers=(letter_of(answer, len(options), row.place),) if answer else (),
+        answers=right_letter(answer, options, row.place),
         category=optional_text(row, "category"),
         extra={"choices": options},
     )
@@ -209,7 +210,7 @@ def _listed_sample(row: Row, folder: Path) -> Sample:
         question=question,
         question_id=key,
         options=options,
-        answers=(letter_of(row.need("answer"), len(options), row.place),),
+        answers=right_letter(row.need("answer"), by_letter(options), row.place),
         category="abc" if letters else "plain",
         extra={"image": name, "other_ids": tuple(others)},
     )

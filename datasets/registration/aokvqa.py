@@ -15,12 +15,13 @@ from typing import Any
 from collavo.datasets.registration.catalog import DatasetCatalog, MetadataCatalog
 from collavo.datasets.registration.choices import (
     ANNOTATIONS,
+    by_letter,
     first_file,
     image_in,
-    letter_of,
     lettered,
     optional_text,
     repeated,
+    right_letter,
     texts_of,
 )
 from collavo.datasets.registration.layouts import (
@@ -66,7 +67,7 @@ def _sample(row: Row, name: str, direct: bool) -> Sample:
     right = row.values.get("correct_choice_idx")
     given = row.values.get("direct_answers")
     answers = texts_of(row, "direct_answers") if given not in (None, "", []) else ()
-    letter = () if right is None else (letter_of(right, len(choices), row.place),)
+    letter = right_letter(right, by_letter(choices), row.place)
     return Sample(
         sample_id=f"{name}:{row.key('question_id')}",
         images=one_image(_image(row)),
@@ -102,7 +103,7 @@ def _tsv_samples(rows: Iterable[Row], name: str) -> Iterator[Sample]:
             question=row.text("question"),
             question_id=row.key("question_id", "index"),
             options=tuple(options.values()),
-            answers=(letter_of(answer, len(options), row.place),) if answer else (),
+            answers=right_letter(answer, options, row.place),
             extra={"choices": options, "other_ids": (str(row.key("index")),)},
         )
 

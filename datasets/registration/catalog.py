@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from collavo.datasets.registration import local_catalog
 from collavo.datasets.registration.generic import is_generic, register_generic
+from collavo.datasets.registration.readers.notes import collecting, sentences
 from collavo.datasets.registration.rows import to_samples
 from collavo.records import Sample
 from collavo.registry import unknown_name
@@ -36,11 +37,13 @@ __all__ = [
     "follows_root",
     "is_registered",
     "metadata_of",
+    "notes_of",
     "samples_of",
 ]
 
 _PACKAGE = "collavo.datasets.registration"
 _done: set[str] = set()
+_said: dict[str, tuple[str, ...]] = {}
 
 
 def __getattr__(name: str) -> Any:
@@ -124,7 +127,16 @@ def samples_of(name: str) -> list[Sample]:
             listed).
     """
     metadata = metadata_of(name)
-    return to_samples(name, _catalogs()[0].get(name), image_root=metadata.get("image_root"))
+    with collecting() as found:
+        rows = _catalogs()[0].get(name)
+        samples = to_samples(name, rows, image_root=metadata.get("image_root"))
+    _said[name] = sentences(found)
+    return samples
+
+
+def notes_of(name: str) -> tuple[str, ...]:
+    """Returns what the last reading of a dataset (`samples_of`) left aside, in sentences."""
+    return _said.get(name, ())
 
 
 def _catalogs() -> tuple[local_catalog.LocalDatasetCatalog, local_catalog.LocalMetadataCatalog]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from collavo.datasets.registration.layouts import Layout, is_na
+from collavo.datasets.registration.readers.notes import note
 from collavo.datasets.registration.readers.rows import Row, read_rows
 from collavo.datasets.registration.roots import image_ref
 from collavo.errors import DataError
@@ -110,18 +111,72 @@ def _literal(text: str, place: str) -> Any:
         raise DataError(f"{place}: the options are no list: {text[:80]!r}") from error
 
 
-def lettered(row: Row, columns: str = LETTERS) -> dict[str, str]:
-    """Returns the options that a row holds in columns A, B, ..., as pandas reads them.
+def by_letter(options: Sequence[str]) -> dict[str, str]:
+    """Returns options in order under the letters A, B, ..."""
+    return dict(zip(LETTERS, options, strict=False))
 
-    Cells that pandas takes for "no value" (empty, None, NA, ...) are no options.
+
+def right_letter(answer: Any, options: Mapping[str, str], place: str) -> tuple[str, ...]:
+    """Returns a row's reference: the letter of its right option, given as a letter or an index.
+
+    An answer that is none of the options is a fault of its row alone: the question is asked and not
+    scored, and a note says so.
+
+    Args:
+        answer: A letter, a whole number from 0 (as a number or text), or "" or None where hidden.
+        options: Texts by letter.
+        place: File and row, for the note.
+    """
+    if answer is None or answer == "":
+        return ()
+    letters = list(options)
+    text = str(answer).strip()
+    if isinstance(answer, float) and answer.is_integer():
+        text = str(int(answer))
+    if text.isascii() and text.isdecimal() and len(text) < 3 and int(text) < len(letters):
+        return (letters[int(text)],)
+    if not isinstance(answer, bool) and text.upper() in letters:
+        return (text.upper(),)
+    note("the answer is none of the row's options, so the question is asked and not scored", place)
+    return ()
+
+
+def lettered(row: Row, columns: str = LETTERS) -> dict[str, str]:
+    """Returns the options that a row holds in columns A, B, ...: every cell that is not empty.
+
+    An option may say "None" or "NA": pandas would take it for no value and hide it.
 
     Raises:
         DataError: A cell is neither text nor a number.
     """
+    found = _cells(row, columns)
+    if any(is_na(text) for text in found.values()):
+        note('an option that says "None", "NA" or the like is listed as it stands', row.place)
+    return found
+
+
+def pandas_lettered(row: Row, columns: str = LETTERS) -> dict[str, str]:
+    """Returns the options as pandas reads them: without those that say "None", "NA" or the like.
+
+    Raises:
+        DataError: A cell is neither text nor a number.
+    """
+    found = _cells(row, columns)
+    kept = {letter: text for letter, text in found.items() if not is_na(text)}
+    if len(kept) < len(found):
+        note(
+            'an option that says "None", "NA" or the like is not listed, as the benchmark\'s own '
+            "reader leaves it out",
+            row.place,
+        )
+    return kept
+
+
+def _cells(row: Row, columns: str) -> dict[str, str]:
     found = {}
     for letter in columns:
         value = row.values.get(letter)
-        if value is None or value != value or (isinstance(value, str) and is_na(value)):
+        if value is None or value != value or value == "":
             continue
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise DataError(f"{row.place}: option {letter} must be text, got {value!r:.80}")

@@ -4,22 +4,24 @@
     jsonl:/path/file.jsonl?metric=vqa           one object a line, or a JSON array
     hf:/path/folder?split=test&config=name      parquet files of a Hugging Face dataset
 
-Behind "?" may stand, joined by "&": `metric` (yes_no, choice, circular, vqa, exact, text, anls,
-relaxed, or an evaluator's name), `pipeline`, `evaluator`, `image_root`; for hf `split` and
-`config`. What is left out is deduced from the rows, see `kind_of`.
+Behind "?" may stand, joined by "&": `metric` (yes_no, choice, multi, circular, vqa, exact, text,
+anls, relaxed, or an evaluator's name), `pipeline`, `evaluator`, `image_root`, `images` (first: of
+several images only the first is shown; none: no image is); for hf `split` and `config`. What is
+left out is deduced from the rows, see `kind_of`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qsl
 
-from collavo.datasets.registration.generic_rows import generic_samples
+from collavo.datasets.registration.generic_rows import COPY, generic_samples
 from collavo.datasets.registration.readers.hub import hf_rows
+from collavo.datasets.registration.readers.notes import collecting, note
 from collavo.datasets.registration.readers.opened import note_opened
 from collavo.datasets.registration.readers.rows import Row, read_rows
 from collavo.datasets.registration.readers.tsv import tsv_rows
@@ -31,6 +33,7 @@ KINDS = ("tsv", "jsonl", "json", "hf")
 METRICS = {
     "yes_no": ("yes_no", "yes_no"),
     "choice": ("choice", "choice"),
+    "multi": ("multi_choice", "multi_choice"),
     "circular": ("choice", "mmbench"),
     "vqa": ("short_answer", "vqa_accuracy"),
     "exact": ("short_answer", "exact_match"),
@@ -43,10 +46,7 @@ METRICS = {
 MANY_REFERENCES = 5
 """References of a question from which on VQA's soft accuracy is meant (VQA has ten)."""
 
-ROTATED = 1_000_000
-"""What VLMEvalKit adds to the index of a question whose options are rotated."""
-
-_OPTIONS = ("metric", "pipeline", "evaluator", "image_root")
+_OPTIONS = ("metric", "pipeline", "evaluator", "image_root", "images")
 _NAME = re.compile(rf"(?P<kind>{'|'.join(KINDS)}):(?P<path>[^?]+)(?:\?(?P<options>.*))?", re.DOTALL)
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -79,7 +79,7 @@ class Generic:
             return tsv_rows(self.path, image_root=root)
         if self.kind == "hf":
             split = self.options.get("split", "test")
-            return hf_rows(self.path, split, self.options.get("config"))
+            return hf_rows(self.path, split, self.options.get("config"), root)
         return read_rows(self.path)
 
     def samples(self) -> list[Sample]:
@@ -90,7 +90,10 @@ class Generic:
             DataError: A row is broken.
         """
         root = Path(self.options["image_root"]).expanduser() if self._has("image_root") else None
-        found = generic_samples(self.path.stem, self.rows(), self.path.parent, root)
+        choice = self.options.get("images", "refuse")
+        # the folder of a Hugging Face dataset is its own, that of a file the one it lies in
+        folder = self.path if self.kind == "hf" else self.path.parent
+        found = generic_samples(self.path.stem, self.rows(), folder, root, choice)
         if not found:
             raise DataError(f"{self.path} holds no rows")
         return found
@@ -121,24 +124,44 @@ def parse_name(name: str) -> Generic:
             f"dataset {name!r}: unknown option {unknown[0]!r} behind '?'; "
             f"there are {', '.join(known)}"
         )
+    if options.get("images", "first") not in ("first", "none"):
+        raise ConfigError(
+            f"dataset {name!r}: images is {options['images']!r}; it may be first or none"
+        )
     return Generic(name, match["kind"], Path(match["path"]).expanduser(), options)
 
 
 def kind_of(samples: Sequence[Sample]) -> str:
     """Deduces the metric of a dataset.
 
-    Options make it `choice`, or `circular` where they are rotated; answers that are all yes or no
-    make it `yes_no`; many references `vqa`; else it is `text`.
+    Options make it `choice`, `multi` where a question has several right ones, or `circular` where
+    the questions are repeated with their options rotated; many references make it `vqa`; answers
+    that are all yes or no `yes_no`; else it is `text`.
     """
     if any(sample.extra.get("choices") for sample in samples):
-        ids = {s.question_id for s in samples if isinstance(s.question_id, int)}
-        rotated = any(i >= ROTATED and i % ROTATED in ids for i in ids)
-        return "circular" if rotated else "choice"
+        if any(len(s.answers) > 1 for s in samples if s.extra.get("choices")):
+            return "multi"
+        return "circular" if _rotated(samples) else "choice"
     answers = [s.answers for s in samples if s.answers]
-    if answers and all(a[0].strip().lower().rstrip(".") in ("yes", "no") for a in answers):
-        return "yes_no"
     many = sum(len(a) >= MANY_REFERENCES for a in answers)
-    return "vqa" if 2 * many > len(answers) else "text"
+    if 2 * many > len(answers):
+        return "vqa"
+    words = [{text.strip().lower().rstrip(".") for text in a} for a in answers]
+    # annotators who disagree leave no one reference that yes or no could be scored against
+    return "yes_no" if words and all(w in ({"yes"}, {"no"}) for w in words) else "text"
+
+
+def _rotated(samples: Sequence[Sample]) -> bool:
+    """Whether ids that differ by millions are copies: one question, image and set of options."""
+    numbered = {s.question_id: s for s in samples if isinstance(s.question_id, int)}
+    pairs = [
+        (s, numbered[i % COPY]) for i, s in numbered.items() if i >= COPY and i % COPY in numbered
+    ]
+    return bool(pairs) and all(_about(copy) == _about(first) for copy, first in pairs)
+
+
+def _about(sample: Sample) -> tuple[str, list[str], int]:
+    return sample.question, sorted(sample.options), len(sample.images)
 
 
 def register_generic(name: str) -> None:
@@ -154,8 +177,10 @@ def register_generic(name: str) -> None:
     from collavo.registry import EVALUATORS, PIPELINES
 
     source = parse_name(name)
-    samples = source.samples()
+    with collecting() as notes:
+        samples = source.samples()
     metric = source.options.get("metric") or kind_of(samples)
+    _refuse_several(name, metric, source.options, samples)
     if metric in METRICS:
         pipeline, evaluator = METRICS[metric]
     else:
@@ -163,14 +188,34 @@ def register_generic(name: str) -> None:
         pipeline = METRICS[kind_of(samples)][0]
     pipeline = PIPELINES.canonical(source.options.get("pipeline") or pipeline)
     evaluator = EVALUATORS.canonical(source.options.get("evaluator") or evaluator)
-    DatasetCatalog.register(name, _Kept(source, samples))
+    DatasetCatalog.register(name, _Kept(source, samples, notes))
     MetadataCatalog.get(name).set(
         pipeline=pipeline,
         evaluator_type=evaluator,
         answer_type=PIPELINES.get(pipeline).answer_type,
         description=f"{source.path.name}: {len(samples)} questions, scored by {evaluator}",
         own_files=True,
+        shows_images=source.options.get("images") != "none",
     )
+
+
+def _refuse_several(
+    name: str, metric: str, options: Mapping[str, str], samples: Sequence[Sample]
+) -> None:
+    """Refuses to score questions with several right options by the first of them alone.
+
+    Raises:
+        ConfigError: The metric or the evaluator knows one right option.
+    """
+    if options.get("evaluator", metric) not in ("choice", "circular", "mmbench"):
+        return
+    several = [s for s in samples if s.extra.get("choices") and len(s.answers) > 1]
+    if several:
+        raise ConfigError(
+            f"dataset {name!r}: {len(several)} questions have several right options (first "
+            f"{several[0].sample_id}: {', '.join(several[0].answers)}), which "
+            f"{options.get('evaluator', metric)!r} does not score: use metric=multi"
+        )
 
 
 class _Kept:
@@ -179,17 +224,23 @@ class _Kept:
     Args:
         source: The dataset.
         samples: What was read of it.
+        notes: What was left aside.
     """
 
-    def __init__(self, source: Generic, samples: list[Sample]) -> None:
+    def __init__(self, source: Generic, samples: list[Sample], notes: dict[str, list[str]]) -> None:
         self._source, self._samples, self._state = source, samples, _state(source.path)
+        self._notes = notes
 
     def __call__(self) -> list[Sample]:
         state = _state(self._source.path)
         if state is None or state != self._state:
-            self._samples, self._state = self._source.samples(), state
+            with collecting() as self._notes:
+                self._samples, self._state = self._source.samples(), state
         else:
             note_opened(self._source.path)
+        for what, places in self._notes.items():
+            for place in places:
+                note(what, place)
         return list(self._samples)
 
 

@@ -1,86 +1,128 @@
-"""Turns rows of any common wording into samples: question, image, answers, options by letter."""
+"""Turns rows of any common wording into samples: question, images, answers, options by letter.
+
+What a row holds and no field list names is never passed over in silence: it is refused where the
+question would change without it, and named in a note elsewhere.
+"""
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from collavo.datasets.registration.choices import LETTERS, lettered, repeated
-from collavo.datasets.registration.readers.cells import (
-    NoCell,
-    cell_ref,
-    cell_refs,
-    decode_base64,
-)
+from collavo.datasets.registration.generic_images import IMAGES, NUMBERED, RowImages
+from collavo.datasets.registration.generic_turns import CONVERSATIONS, conversation_of
+from collavo.datasets.registration.readers.notes import note
 from collavo.datasets.registration.readers.rows import Row
 from collavo.datasets.registration.readers.tsv import literal
 from collavo.errors import DataError
-from collavo.records import ImageRef, Sample, one_image
+from collavo.records import Sample
 
-QUESTIONS = ("question", "text", "query", "prompt", "instruction")
-ANSWERS = ("answers", "answer", "label", "labels", "gt_answer", "reference", "references", "target")
+QUESTIONS = ("question", "text", "query", "prompt", "instruction", "problem")
+ANSWERS = tuple(
+    "answers answer label labels gt_answer gt_answers ground_truth reference references target "
+    "solution".split()
+)
 IDS = ("question_id", "index", "id", "qid", "pid", "uid")
-OPTIONS = ("options", "choices", "candidates")
-IMAGES = ("image", "images", "image_path", "img_path", "file_name", "imgname", "image_file")
+OPTIONS = ("options", "choices", "candidates", "multiple_choices")
 CATEGORIES = ("category", "type", "task", "subject")
-"""Fields that are looked for, the first one that is there wins."""
+"""Fields that are looked for, the first one that is there wins; upper and lower case are alike."""
 
-_BASE64 = 256
-"""Characters from which on a text in `image` is an encoded image and no path."""
+KEPT = frozenset(("hint", "split", "l2-category", "image_id", "width", "height"))
+"""Further fields that pipelines and evaluators know of."""
 
-_USED = frozenset(("conversations", *QUESTIONS, *ANSWERS, *IDS, *OPTIONS, *IMAGES, *LETTERS))
+COPY = 1_000_000
+"""What VLMEvalKit adds to the index of a question whose options are rotated."""
+
+_READ = (*QUESTIONS, *ANSWERS, *IDS, *OPTIONS, *CATEGORIES, *CONVERSATIONS)
+_USED = frozenset((*_READ, *IMAGES, *LETTERS))
+_ANY_CASE = (_USED | KEPT) - set(IDS) - set(LETTERS)
+"""Fields that are known in upper and lower case; ids are the rows' numbers where none is exact."""
+
+_LABEL = re.compile(r"\s*\(?([A-Za-z])(?:\)|[.:](?=\s|\S)|、)\s*(\S.*)", re.DOTALL)
+"""An option or answer that brings its letter: "A. red", "(A) red", "A) red", "A: red"."""
+
+_SEVERAL = re.compile(r"\s*(?:[,;/&+、]|\band\b)\s*|\s+", re.IGNORECASE)
 
 
 def generic_samples(
-    dataset: str, rows: Iterable[Row], folder: Path, image_root: Path | None
+    dataset: str,
+    rows: Iterable[Row],
+    folder: Path,
+    image_root: Path | None,
+    images: str = "refuse",
 ) -> list[Sample]:
     """Turns rows into samples.
 
     Args:
         dataset: What sample ids begin with.
         rows: VLMEvalKit's, or any with a question, an image and an answer (see the lists above;
-            LLaVA's `conversations` serve, too).
+            conversations serve, too).
         folder: Where the file lies: images are looked for there and in `images`.
         image_root: Where images are instead.
+        images: One of `generic_images.CHOICES`.
 
     Raises:
         DataError: A row has no question, or a field of a kind that cannot be used.
     """
-    images = _Images(folder, image_root)
-    samples = [_sample(dataset, number, row, images) for number, row in enumerate(rows)]
+    found = RowImages(folder, image_root, images)
+    unused: Counter[str] = Counter()
+    samples = [_sample(dataset, k, _clean(row), found, unused) for k, row in enumerate(rows)]
+    if unused:
+        listed = ", ".join(f"{name!r} ({count:,})" for name, count in unused.most_common(12))
+        more = f" and {len(unused) - 12} more" if len(unused) > 12 else ""
+        note(f"fields that are not used, with the rows that have them: {listed}{more}")
     return repeated(samples)
 
 
-def _sample(dataset: str, number: int, row: Row, images: _Images) -> Sample:
-    said = _conversation(row)
-    question = (said[0] if said else row.text(*QUESTIONS)).replace("<image>", "").strip()
-    given = next((row.values[n] for n in ANSWERS if row.values.get(n) is not None), None)
-    written = _options(row)
-    answers = _answers(row, said[1] if said else given)
-    options = lettered(row) if not _listed_options(row) else written
-    if written:
-        answers = tuple(_letter(row, answer, written) for answer in answers)
-        if any(letter not in options for letter in answers):
-            options = written  # an option that says "None" is one if it is the answer
+def _sample(dataset: str, number: int, row: Row, images: RowImages, unused: Counter[str]) -> Sample:
+    said = conversation_of(row)
+    if said is not None and said.images and not any(row.values.get(n) for n in IMAGES):
+        row = Row(row.place, {**row.values, "images": list(said.images)})
+    fields = images.fields(row, _READ)
+    question = said.question if said else row.text(*QUESTIONS).replace("<image>", "").strip()
+    answer_field = next((n for n in ANSWERS if row.values.get(n) is not None), None)
+    given = said.answer if said else row.values.get(answer_field or "")
+    options = _options(row)
+    answers = _answers(row, given)
+    if options:
+        answers = _letters(row, answers, options, isinstance(given, list))
     key = _id(row, number)
     extra = {k: v for k, v in row.values.items() if k not in _USED and _keeps(v)}
-    extra["image"] = images.name(row)
-    if written:
-        extra |= {"choices": options, "written": written}
+    extra["image"] = images.name(row, fields)
+    if options:
+        extra["choices"] = options
     if isinstance(key, int):
-        extra["group"] = str(key % 1_000_000)
+        extra["group"] = str(key % COPY)
+    category = next((n for n in CATEGORIES if row.values.get(n) not in (None, "")), None)
+    text = None if said else next(n for n in QUESTIONS if row.values.get(n) is not None)
+    taken = {text, answer_field, category, *fields, *LETTERS, *IDS, *OPTIONS, *KEPT, "image_path"}
+    taken |= set(CONVERSATIONS) if said else set()
+    unused.update(n for n, v in row.values.items() if n not in taken and v not in (None, "", []))
     return Sample(
         sample_id=f"{dataset}:{key}",
-        images=one_image(images.of(row)),
+        images=images.of(row, fields),
         question=question,
         question_id=key,
         options=tuple(options.values()),
         answers=answers,
-        category=next((str(row.values[n]) for n in CATEGORIES if row.values.get(n)), ""),
+        category=_text(row, category, row.values[category]) if category else "",
         extra=extra,
     )
+
+
+def _clean(row: Row) -> Row:
+    """Takes NaN for no value, and known fields whatever their case."""
+    values = {k: v for k, v in row.values.items() if not (isinstance(v, float) and v - v != 0)}
+    for name in list(values):
+        lower = name.lower()
+        known = lower in _ANY_CASE or NUMBERED.fullmatch(lower)
+        if name != lower and known and lower not in values:
+            values[lower] = values.pop(name)
+    return Row(row.place, values)
 
 
 def _id(row: Row, number: int) -> str | int:
@@ -91,39 +133,46 @@ def _id(row: Row, number: int) -> str | int:
     return key
 
 
-def _conversation(row: Row) -> tuple[str, str | None] | None:
-    """The first question and answer of LLaVA's `conversations`, None where there are none."""
-    turns = row.values.get("conversations")
-    if turns is None:
-        return None
-    if not isinstance(turns, list) or not turns or not all(isinstance(t, Mapping) for t in turns):
-        raise DataError(f"{row.place}: 'conversations' must be a list of turns")
-    texts = [turn.get("value") for turn in turns[:2]]
-    if not all(isinstance(text, str) for text in texts):
-        raise DataError(f"{row.place}: a turn of 'conversations' has no text in 'value'")
-    return str(texts[0]), str(texts[1]) if len(texts) > 1 else None
-
-
-def _listed_options(row: Row) -> Any:
-    return next((row.values[n] for n in OPTIONS if row.values.get(n) is not None), None)
-
-
 def _options(row: Row) -> dict[str, str]:
     """All options by letter, also those that say "None" or "NA"; empty where there are none."""
-    value = _listed_options(row)
+    value = next((row.values[n] for n in OPTIONS if row.values.get(n) is not None), None)
     if isinstance(value, str):
         value = literal(value) if value.startswith(("[", "{", "(")) else value.splitlines()
     if value is None:
-        columns = {letter: row.values.get(letter) for letter in LETTERS}
-        found = {k: _text(row, k, v) for k, v in columns.items() if v is not None and v != ""}
-        return found if len(found) > 1 else {}
+        found = lettered(row)
+        return _bare(found) if len(found) > 1 else {}
     if isinstance(value, Mapping):
-        return {str(k): _text(row, "options", v) for k, v in value.items()}
+        listed = {str(k).strip(): _text(row, "options", v) for k, v in value.items() if _is(v)}
+        upper = {k.upper(): v for k, v in listed.items()}
+        if len(upper) == len(listed) and all(k in LETTERS and len(k) == 1 for k in upper):
+            return _bare(upper)
+        value = list(listed.values())
     if not isinstance(value, list | tuple) or len(value) > len(LETTERS):
         raise DataError(
             f"{row.place}: options must be at most {len(LETTERS)} texts, got {value!r:.80}"
         )
-    return dict(zip(LETTERS, (_text(row, "options", v) for v in value), strict=False))
+    listed_options = list(value)
+    while listed_options and not _is(listed_options[-1]):
+        listed_options.pop()  # rows of fewer options than others are padded with null
+    if not all(map(_is, listed_options)):
+        raise DataError(f"{row.place}: options hold null before others: {value!r:.80}")
+    texts = [_text(row, "options", v) for v in listed_options]
+    return _bare(dict(zip(LETTERS, texts, strict=False)))
+
+
+def _is(value: Any) -> bool:
+    return value is not None and not (isinstance(value, float) and value - value != 0)
+
+
+def _bare(options: dict[str, str]) -> dict[str, str]:
+    """The options without the letters that all of them bring along."""
+    found = {letter: _LABEL.fullmatch(text) for letter, text in options.items()}
+    texts = {
+        letter: match[2].strip()
+        for letter, match in found.items()
+        if match is not None and match[1].upper() == letter
+    }
+    return texts if len(texts) == len(options) > 1 else options
 
 
 def _answers(row: Row, value: Any) -> tuple[str, ...]:
@@ -134,14 +183,34 @@ def _answers(row: Row, value: Any) -> tuple[str, ...]:
     if value is None or value == "" or value == []:
         return ()
     values = value if isinstance(value, list | tuple) else [value]
-    values = [v.get("answer") if isinstance(v, Mapping) else v for v in values]
+    values = [v["answer"] if isinstance(v, Mapping) and "answer" in v else v for v in values]
     return tuple(
-        ("yes" if v else "no") if isinstance(v, bool) else _text(row, "answer", v) for v in values
+        ("yes" if v else "no") if isinstance(v, bool) else _text(row, "answer", v)
+        for v in values
+        if _is(v)
     )
 
 
-def _letter(row: Row, answer: str, options: Mapping[str, str]) -> str:
-    """The letter of the right option, which is given as letter, text or index from 0."""
+def _letters(
+    row: Row, answers: tuple[str, ...], options: Mapping[str, str], listed: bool
+) -> tuple[str, ...]:
+    """The letters of the right options; () where one is none of them, which a note says."""
+    if len(answers) == 1:
+        one = _letter(answers[0], options)
+        letters = (one,) if one else _several(answers[0], options)
+    else:
+        letters = tuple(_letter(answer, options) for answer in answers)
+    if answers and not (letters and all(letters)):
+        note(
+            "the answer is none of the row's options, so the question is asked and not scored",
+            f"{row.place}: {', '.join(answers)!r:.60} of {', '.join(options)}",
+        )
+        return ()
+    return tuple(dict.fromkeys(letters))
+
+
+def _letter(answer: str, options: Mapping[str, str]) -> str:
+    """The letter of an option given as letter, text, both, or index from 0; "" for none."""
     same = [letter for letter, text in options.items() if text == answer]
     bare = answer.strip().strip("().").strip()
     if bare in options and (bare not in options.values() or options[bare] == bare):
@@ -150,13 +219,26 @@ def _letter(row: Row, answer: str, options: Mapping[str, str]) -> str:
         return same[0]
     if bare.upper() in options:
         return bare.upper()
+    both = _LABEL.fullmatch(answer)
+    if both is not None and both[1].upper() in options:
+        letter = both[1].upper()
+        if both[2].strip().casefold() == options[letter].strip().casefold():
+            return letter
     whole = bare.removesuffix(".0")
     if whole.isascii() and whole.isdigit() and len(whole) < 3 and int(whole) < len(options):
         return list(options)[int(whole)]
-    raise DataError(
-        f"{row.place}: the answer {answer!r:.60} is none of the options "
-        f"{', '.join(f'{k}: {v!r:.30}' for k, v in list(options.items())[:8])}"
-    )
+    close = [k for k, text in options.items() if text.strip().casefold() == bare.casefold()]
+    return close[0] if len(close) == 1 else ""
+
+
+def _several(answer: str, options: Mapping[str, str]) -> tuple[str, ...]:
+    """The letters of "A, C", "A and C" or "AC"; () where it is something else."""
+    parts = [part.strip("().[]'\" ") for part in _SEVERAL.split(answer.strip())]
+    if len(parts) == 1 and answer.strip().isupper():
+        parts = list(answer.strip())
+    letters = tuple(part.upper() for part in parts if part)
+    distinct = len(set(letters)) == len(letters) > 1
+    return letters if distinct and all(letter in options for letter in letters) else ()
 
 
 def _text(row: Row, field: str, value: Any) -> str:
@@ -171,76 +253,3 @@ def _keeps(value: Any) -> bool:
     if isinstance(value, list):
         return all(isinstance(v, str | int | float | None) for v in value)
     return value is not None and isinstance(value, str | int | float)
-
-
-@dataclass(frozen=True)
-class _Encoded:
-    """A base64 image that a JSON row holds."""
-
-    text: str
-    place: str
-
-    def __call__(self) -> bytes:
-        return decode_base64(self.text.encode("ascii", "replace"), self.place)
-
-
-class _Images:
-    """Finds the images of rows; one name, one reference."""
-
-    def __init__(self, folder: Path, root: Path | None) -> None:
-        self._folder, self._root = folder, root
-        self._refs: dict[str, ImageRef] = {}
-
-    def name(self, row: Row) -> str:
-        """The image's file name, "" where the row has none."""
-        names = (row.values.get(n) for n in ("image_path", *IMAGES))
-        found = next((n for n in names if isinstance(n, str) and len(n) < _BASE64), "")
-        return "" if found.startswith("[") else found
-
-    def of(self, row: Row) -> ImageRef | None:
-        """The image of a row, or None.
-
-        Raises:
-            DataError: The row has an image of a kind that cannot be used.
-        """
-        value = next((row.values[n] for n in IMAGES if row.values.get(n) is not None), None)
-        if isinstance(value, ImageRef):
-            # a table without any image asks without
-            return None if isinstance(value.cell, NoCell) and value.cell.whole else value
-        if isinstance(value, tuple) or (isinstance(value, list) and _are_refs(value)):
-            return cell_ref(row, *(n for n in IMAGES if cell_refs(row, n)))
-        if isinstance(value, list):
-            value = value[0] if value else None
-        if isinstance(value, Mapping):
-            value = value.get("bytes") or value.get("path")
-        if value is None or value == "":
-            return None
-        if not isinstance(value, str):
-            raise DataError(f"{row.place}: the image must be a path or base64, got {value!r:.80}")
-        if value[:5].lower() == "data:" or len(value) >= _BASE64:
-            return ImageRef(cell=_Encoded(value, row.place), name=f"{row.place}, image")
-        if value not in self._refs:
-            self._refs[value] = self._file(value, row.place)
-        return self._refs[value]
-
-    def _file(self, name: str, place: str) -> ImageRef:
-        if name.startswith(("http://", "https://")):
-            raise DataError(f"{place}: images are not downloaded: {name!r:.80}; name a file")
-        if "\0" in name:
-            raise DataError(f"{place}: {name!r:.80} is no image path")
-        if self._root is None and Path(name).is_absolute():
-            return ImageRef(path=Path(name))
-        root = self._root or self._found_root(name)
-        try:
-            return ImageRef(path=root / name, root=root)
-        except ValueError as error:
-            raise DataError(f"{place}: {error}; say ?image_root=<its folder>") from error
-
-    def _found_root(self, name: str) -> Path:
-        """The folder of all images: the file's own or `images` beside it."""
-        places = (self._folder, self._folder / "images")
-        return next((place for place in places if (place / name).is_file()), self._folder)
-
-
-def _are_refs(values: list[Any]) -> bool:
-    return bool(values) and all(isinstance(v, ImageRef) for v in values)

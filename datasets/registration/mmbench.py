@@ -18,11 +18,11 @@ from collavo.datasets.registration.choices import (
     XMODEL,
     annotations_layout,
     first_file,
-    letter_of,
-    lettered,
     optional_text,
+    pandas_lettered,
     published,
     repeated,
+    right_letter,
 )
 from collavo.datasets.registration.layouts import (
     Layout,
@@ -96,7 +96,7 @@ def load_mmbench(name: str) -> list[Sample]:
 def _samples(rows: Iterable[Row], name: str) -> Iterator[Sample]:
     for row in rows:
         index = _index(row)
-        choices = lettered(row, _LETTERS)
+        choices = pandas_lettered(row, _LETTERS)
         if not choices:
             raise DataError(f"{row.place}: the question has no option in columns A, B, ...")
         answer = optional_text(row, "answer")
@@ -121,17 +121,11 @@ def _samples(rows: Iterable[Row], name: str) -> Iterator[Sample]:
             question=row.text("question"),
             question_id=index,
             options=tuple(choices.values()),
-            answers=(_letter(answer, choices, row.place),) if answer else (),
+            # the right option counts even where the official reader does not list it
+            answers=right_letter(answer, written, row.place),
             category=optional_text(row, "category"),
             extra=extra,
         )
-
-
-def _letter(answer: str, choices: dict[str, str], place: str) -> str:
-    letter = letter_of(answer, len(_LETTERS), place)
-    if letter not in choices:
-        raise DataError(f"{place}: the answer is {letter}, but that option is empty")
-    return letter
 
 
 def _index(row: Row) -> int:

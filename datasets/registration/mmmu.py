@@ -7,7 +7,7 @@ VLMEvalKit's table; the authors' `answer_dict_val.json`, which serves to score a
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,14 @@ from collavo.datasets.evaluation.mmmu import OPEN, SUBJECTS
 from collavo.datasets.registration.catalog import DatasetCatalog, MetadataCatalog
 from collavo.datasets.registration.choices import (
     CONVLLAVA,
+    LETTERS,
+    by_letter,
     first_file,
-    letter_of,
     lettered,
     optional_text,
     published,
     repeated,
+    right_letter,
     texts_of,
 )
 from collavo.datasets.registration.layouts import (
@@ -34,9 +36,10 @@ from collavo.datasets.registration.layouts import (
     parquet_rows,
     tsv_layout,
 )
+from collavo.datasets.registration.readers.notes import note
 from collavo.datasets.registration.readers.rows import Row, read_json
 from collavo.errors import DataError
-from collavo.records import ImageRef, Sample, one_image
+from collavo.records import ImageRef, Sample
 
 _FOLDERS = ("MMMU", "mmmu")
 _IMAGES = tuple(f"image_{number}" for number in range(1, 8))
@@ -98,25 +101,24 @@ def _made(
     answer: Any,
     extra: dict[str, Any],
 ) -> Sample:
-    """Makes a sample; only its first image is asked about, the others are in `images`."""
+    """Makes a sample with all its images, whose places are "<image 1>" ... in the question."""
     return Sample(
         sample_id=f"mmmu_val:{key}",
-        images=one_image(images[0] if images else None),
+        images=images,
         question=row.text("question"),
         question_id=key,
         options=options,
-        answers=_references(answer, None if is_open else len(options), row.place),
+        answers=_references(answer, None if is_open else by_letter(options), row.place),
         category=subject_of(key),
         extra={
             "question_type": OPEN if is_open else "multiple-choice",
-            "images": images,
             "image_count": len(images),
             **extra,
         },
     )
 
 
-def _references(answer: Any, options: int | None, place: str) -> tuple[str, ...]:
+def _references(answer: Any, options: Mapping[str, str] | None, place: str) -> tuple[str, ...]:
     """A letter for a multiple-choice question; all that is right for an open one (`options` None).
 
     Raises:
@@ -136,7 +138,10 @@ def _references(answer: Any, options: int | None, place: str) -> tuple[str, ...]
         raise DataError(f"{place}: the answer must be text or a list of texts, got {answer!r:.80}")
     if options is None:
         return tuple(str(x) for x in listed)
-    return (letter_of(listed[0], options, place),)
+    if len(listed) > 1:
+        note("several right options are not scored", place)
+        return ()
+    return right_letter(listed[0], options, place)
 
 
 def subject_of(key: str) -> str:
@@ -175,13 +180,14 @@ def _answers(file: Path) -> list[Sample]:
             raise DataError(f"{place}: expected an object, got {type(fields).__name__}")
         row = Row(place, fields)
         is_open = row.text("question_type") != "multiple-choice"
+        letters = None if is_open else by_letter(LETTERS[:9])
         found.append(
             Sample(
                 sample_id=f"mmmu_val:{key}",
                 images=(),
                 question="",
                 question_id=key,
-                answers=_references(row.need("ground_truth"), None if is_open else 9, place),
+                answers=_references(row.need("ground_truth"), letters, place),
                 category=subject_of(key),
                 extra={"question_type": OPEN if is_open else "multiple-choice"},
             )
@@ -195,6 +201,7 @@ MetadataCatalog.get("mmmu_val").set(
     evaluator_type="mmmu",
     benchmark="mmmu",
     answer_type="choice",
+    first_image=True,  # models that take one image are shown the first, as is usual for it
     description="MMMU validation: college exams in 30 subjects, multiple choice and open",
     expected={"questions": 900},
     published=published(

@@ -17,13 +17,14 @@ from collavo.datasets.registration.choices import (
     ANNOTATIONS,
     COLLAVO,
     LETTERS,
+    by_letter,
     first_file,
     image_in,
-    letter_of,
     lettered,
     optional_text,
     published,
     repeated,
+    right_letter,
     texts_of,
 )
 from collavo.datasets.registration.layouts import (
@@ -138,7 +139,7 @@ def _hf_samples(rows: Iterable[Row], name: str) -> Iterator[Sample]:
             question=row.text("question"),
             question_id=row.key("id"),
             options=options,
-            answers=(letter_of(right, len(options), row.place),) if known else (),
+            answers=right_letter(right, by_letter(options), row.place) if known else (),
             category=_kind(row, TYPES, "question_type"),
             extra={
                 "concern": _kind(row, CONCERNS, "question_concern"),
@@ -157,7 +158,7 @@ def _tsv_samples(rows: Iterable[Row], name: str) -> Iterator[Sample]:
             question=row.text("question"),
             question_id=row.key("index"),
             options=tuple(options.values()),
-            answers=(letter_of(answer, len(options), row.place),) if answer else (),
+            answers=right_letter(answer, options, row.place),
             category=optional_text(row, "category"),
             extra={"choices": options, "row": {"question": row.text("question"), **options}},
         )

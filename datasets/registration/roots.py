@@ -131,12 +131,42 @@ def image_ref(folder: Path, name: str, place: str) -> ImageRef:
     Raises:
         DataError: The path is empty or leaves `folder`.
     """
-    if not name.strip() or "\0" in name:
-        raise DataError(f"{place}: {name!r} is no image path")
+    return image_below(folder, name, folder, place)
+
+
+LONGEST_PATH = 4096
+"""Characters of a path on Linux (PATH_MAX)."""
+
+
+def image_below(root: Path, name: str, start: Path, place: str) -> ImageRef:
+    """Refers to an image by the one rule for paths in data: below `root` it is read, else refused.
+
+    Below is meant of the text of the path, its ".." steps taken: links below the root are followed,
+    since image folders and the hub's cache are made of them.
+
+    Args:
+        root: The folder that no path may leave.
+        name: The path as the data give it: absolute, or from `start`; "file://" may stand before.
+        start: Where relative paths begin.
+        place: File and line of the record, for the message.
+
+    Raises:
+        DataError: It is no path of a file, or it leaves `root`.
+    """
+    path = name.removeprefix("file://").strip()
+    if path.startswith(("http://", "https://")):
+        raise DataError(f"{place}: images are not downloaded: {name!r:.80}; name a file")
+    if not path or "\0" in path or len(path) > LONGEST_PATH:
+        raise DataError(f"{place}: {name!r:.80} is no image path")
     try:
-        return ImageRef(path=folder / name, root=folder)
+        return ImageRef(path=start / path, root=root)
     except ValueError as error:
-        raise DataError(f"{place}: {error}; image paths must stay below it") from error
+        raise DataError(
+            f"{place}: image path {path!r:.120} leaves the dataset folder {root}, and "
+            "images are read below it alone: "
+            "move them there, or name the folder that holds them (behind the path of a dataset of "
+            "your own: ?image_root=FOLDER)"
+        ) from error
 
 
 def _is_folder(path: Path) -> bool:

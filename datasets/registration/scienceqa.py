@@ -16,12 +16,13 @@ from collavo.datasets.registration.choices import (
     COLLAVO,
     MMFUSER,
     XMODEL,
+    by_letter,
     image_in,
-    letter_of,
     lettered,
     optional_text,
     published,
     repeated,
+    right_letter,
     texts_of,
 )
 from collavo.datasets.registration.layouts import (
@@ -142,7 +143,7 @@ def _sample(base: Path, row: Row, pid: str, said: str) -> Sample:
         question=question,
         question_id=pid,
         options=options,
-        answers=(letter_of(row.need("answer"), len(options), row.place),),
+        answers=right_letter(row.need("answer"), by_letter(options), row.place),
         category=optional_text(row, "subject"),
         extra=extra | {name: optional_text(row, name) for name in _FIELDS},
     )
@@ -159,7 +160,7 @@ def _hf_sample(numbered: tuple[int, Row]) -> Sample:
         question=row.text("question"),
         question_id=number,
         options=options,
-        answers=() if answer is None else (letter_of(answer, len(options), row.place),),
+        answers=right_letter(answer, by_letter(options), row.place),
         category=optional_text(row, "subject"),
         extra={"hint": optional_text(row, "hint"), "has_image": image is not None}
         | {name: optional_text(row, name) for name in _FIELDS},
@@ -177,7 +178,7 @@ def _tsv_samples(rows: Iterable[Row]) -> Iterator[Sample]:
             question=row.text("question"),
             question_id=row.key("index"),
             options=tuple(options.values()),
-            answers=(letter_of(answer, len(options), row.place),) if answer else (),
+            answers=right_letter(answer, options, row.place),
             category=optional_text(row, "category"),
             extra={"hint": optional_text(row, "hint"), "has_image": True, "choices": options},
         )

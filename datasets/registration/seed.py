@@ -16,6 +16,7 @@ from collavo.datasets.registration.choices import (
     ANNOTATIONS,
     CONVLLAVA,
     MMFUSER,
+    by_letter,
     first_file,
     image_in,
     letter_of,
@@ -23,6 +24,7 @@ from collavo.datasets.registration.choices import (
     optional_text,
     published,
     repeated,
+    right_letter,
 )
 from collavo.datasets.registration.layouts import (
     Layout,
@@ -104,7 +106,7 @@ def _samples(rows: Iterable[Row], folder: Path | None) -> Iterator[Sample]:
             question=row.text("question"),
             question_id=row.key("question_id"),
             options=options,
-            answers=(letter_of(answer, len(options), row.place),) if answer else (),
+            answers=right_letter(answer, by_letter(options), row.place),
             category=TYPES.get(kind, ""),
             extra={"type_id": kind},
         )
@@ -151,7 +153,7 @@ def _tsv_samples(rows: Iterable[Row]) -> Iterator[Sample]:
             question=row.text("question"),
             question_id=key,
             options=tuple(options.values()),
-            answers=(letter_of(answer, len(options), row.place),) if answer else (),
+            answers=right_letter(answer, options, row.place),
             category=kind,
             extra=extra,
         )

@@ -12,7 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from collavo.datasets.registration.catalog import follows_root, metadata_of, samples_of
+from collavo.datasets.registration.catalog import (
+    follows_root,
+    metadata_of,
+    notes_of,
+    samples_of,
+)
 from collavo.datasets.registration.layouts import layout_of
 from collavo.datasets.registration.readers.opened import recording
 from collavo.datasets.registration.roots import root
@@ -75,7 +80,7 @@ def survey(
     with recording() as files:
         metadata = metadata_of(name)
         samples = samples_of(name)
-    found = Survey(name)
+    found = Survey(name, notes=list(notes_of(name)))
     place = root() if follows_root(name) else None
     found.about |= {
         "description": metadata.get("description", ""),
@@ -85,7 +90,8 @@ def survey(
         "files": [_file(path, quick) for path in files],
     }
     found.about["files_digest"] = _digest_of(found.about["files"])
-    _questions(found, samples, metadata.get("expected") or {})
+    shows_images = metadata.get("shows_images", True)
+    _questions(found, samples, metadata.get("expected") or {}, shows_images)
     _images(found, samples, metadata.get("expected") or {}, quick, moved)
     if prompt is not None:
         found.about["prompts"] = _prompts(found, samples, prompt)
@@ -111,7 +117,9 @@ def _digest_of(files: Sequence[Mapping[str, Any]]) -> str | None:
     return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _questions(found: Survey, samples: Sequence[Sample], expected: Mapping[str, Any]) -> None:
+def _questions(
+    found: Survey, samples: Sequence[Sample], expected: Mapping[str, Any], shows_images: bool
+) -> None:
     categories = Counter(s.category for s in samples if s.category)
     found.about |= {
         "questions": len(samples),
@@ -125,6 +133,11 @@ def _questions(found: Survey, samples: Sequence[Sample], expected: Mapping[str, 
     }
     if not samples:
         found.problems.append("there are no questions")
+    elif found.about["without_image"] == len(samples) and shows_images:
+        found.problems.append(
+            "no question has an image: put the images there, or, where the questions are meant to "
+            "be asked without (a dataset by path), say ?images=none"
+        )
     if found.about["without_text"]:
         found.notes.append(
             f"{found.about['without_text']} questions have no text: their file holds labels alone, "

@@ -79,7 +79,6 @@ def test_the_copy_from_the_hub_holds_lists_as_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"correct_choice_idx": 4}, "index from 0 to 3, got 4"),
         ({"image_id": "../x"}, "must be a number of COCO"),
         ({"choices": None}, "no field 'choices'"),
     ],

@@ -78,7 +78,7 @@ def test_multiple_choice_table(tmp_path: Path) -> None:
     assert prompts == [
         f"Look.\nWhich?\nA. red\nB. blue{LETTER}",
         f"Which?\nA. red\nB. blue\nC. None{LETTER}",
-        f"Which?\nA. red\nB. blue{LETTER}",
+        f"Which?\nA. red\nB. blue\nC. NA{LETTER}",
         "什么颜色?\nA. red\nB. blue\n请直接回答选项字母。",
         f"Free?{SHORT}",
     ]
@@ -178,7 +178,7 @@ def test_options_and_answers_of_every_form(
     name = jsonl(tmp_path / "f.jsonl", [{"question": "Which?", "answer": answer, **options}])
     _, (sample,), _ = loaded(name)
     assert sample.answers == (letter,)
-    assert sample.extra["written"] == texts
+    assert sample.extra["choices"] == texts
 
 
 def test_numbers_as_options_are_texts_first(tmp_path: Path) -> None:
@@ -238,16 +238,15 @@ def test_hugging_face_folder(tmp_path: Path) -> None:
         ({"answer": "x"}, "no field 'question' or 'text'"),
         ({"question": 3}, "'question' must be text"),
         ({"question": "q", "options": 4}, "options must be at most 26 texts"),
-        ({"question": "q", "options": ["a", None]}, "'options' must be text"),
-        ({"question": "q", "options": ["a", "b"], "answer": "Z"}, "'Z' is none of the options"),
+        ({"question": "q", "options": ["a", None, "b"]}, "options hold null before others"),
         ({"question": "q", "answer": {"a": 1}}, "'answer' must be text"),
-        ({"question": "q", "image": 5}, "the image must be a path or base64"),
+        ({"question": "q", "image": 5}, "the image in 'image' must be a path or base64"),
         ({"question": "q", "image": "https://x.org/a.jpg"}, "images are not downloaded"),
         ({"question": "q", "image": "../../a.jpg"}, "image_root"),
         ({"question": "q", "image": "a\0b"}, "is no image path"),
         ({"question": "q", "id": [1]}, "must be text or a whole number"),
         ({"conversations": "x"}, "must be a list of turns"),
-        ({"conversations": [{"value": 3}]}, "has no text in 'value'"),
+        ({"conversations": [{"from": "human", "value": 3}]}, "has no text in 'value'"),
     ],
 )
 def test_broken_rows_are_named(tmp_path: Path, row: dict[str, Any], said: str) -> None:

@@ -87,7 +87,7 @@ def test_mathvista_test_hides_its_answers(root: Path) -> None:
         ({"question_type": None}, "no field 'question_type'"),
         ({"answer": ["1"]}, "field 'answer' must be text"),
         ({"metadata": "x"}, "field 'metadata' must be an object"),
-        ({"image": "../../etc/passwd"}, "must stay below it"),
+        ({"image": "../../etc/passwd"}, "images are read below it alone"),
     ],
 )
 def test_broken_problems_are_named(root: Path, change: dict[str, Any], message: str) -> None:

@@ -67,7 +67,6 @@ def test_a_question_that_the_file_holds_twice_takes_two_answers(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"answer": "E"}, "one of A, B, C, D"),
         ({"question_type_id": 10}, "must be 1 to 9"),
         ({"choice_a": None}, "no field 'choice_a'"),
         ({"data_id": ""}, "is no image path"),

@@ -42,13 +42,16 @@ def hf_configs(folder: Path, split: str) -> list[str]:
     return [name for name in inner if name != "data" and _split_files(folder / name, split)]
 
 
-def hf_rows(folder: Path, split: str, config: str | None = None) -> Iterator[Row]:
+def hf_rows(
+    folder: Path, split: str, config: str | None = None, image_root: Path | None = None
+) -> Iterator[Row]:
     """Yields the rows of one split of a Hugging Face dataset that lies in `folder`.
 
     Args:
         folder: Where a snapshot of its repository lies.
         split: Such as "test".
         config: The subset, for datasets that have several.
+        image_root: Below which images lie that the tables only name; `folder` by default.
 
     Raises:
         MissingFileError: Files are not there; the message says where it was looked for.
@@ -60,7 +63,7 @@ def hf_rows(folder: Path, split: str, config: str | None = None) -> Iterator[Row
         raise MissingFileError(
             f"no parquet files of the split {split!r}: looked for {folder / inner}{split}-*.parquet"
         )
-    return parquet_rows(files)
+    return parquet_rows(files, image_root or folder)
 
 
 def _split_files(folder: Path, split: str) -> list[Path]:

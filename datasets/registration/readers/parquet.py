@@ -8,12 +8,13 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from collavo.datasets.registration.readers.opened import note_opened
 from collavo.datasets.registration.readers.rows import Row
+from collavo.datasets.registration.roots import image_below
 from collavo.errors import DataError, MissingFileError, UserError
 from collavo.records import ImageRef
 
@@ -24,21 +25,27 @@ CACHE_BYTES = 256 << 20
 """Encoded images kept of the row groups that were read last."""
 
 
-def parquet_rows(files: Iterable[Path]) -> Iterator[Row]:
+def parquet_rows(files: Iterable[Path], image_root: Path | None = None) -> Iterator[Row]:
     """Yields the rows of parquet files in order.
 
     Columns of images (structs of `bytes` and `path`, or binary) become ImageRefs, tuples of them
     for lists, None where there is none; their bytes stay in the file until they are asked for.
+
+    Args:
+        files: The files.
+        image_root: Below which images lie that a table only names; by default the file's folder,
+            or the one above it where that is called "data".
 
     Raises:
         MissingFileError: A file is not there.
         DataError: A file is broken; the message names it.
     """
     for file in files:
-        yield from _rows_of(file)
+        above = file.parent.parent if file.parent.name == "data" else file.parent
+        yield from _rows_of(file, image_root or above)
 
 
-def _rows_of(file: Path) -> Iterator[Row]:
+def _rows_of(file: Path, root: Path) -> Iterator[Row]:
     note_opened(file)
     with _guarded(file):
         import pyarrow.parquet as pq
@@ -61,7 +68,8 @@ def _rows_of(file: Path) -> Iterator[Row]:
             values = {name: listed[row].get(name) if light else None for name in schema.names}
             for name, kind in images.items():
                 there = name in table.column_names
-                values[name] = _refs(file, group, row, name, kind, values[name], there, number)
+                cell = ParquetCell(file, group, row, name, root=root)
+                values[name] = _refs(cell, kind, values[name], there, number)
             yield Row(place, values)
 
 
@@ -87,19 +95,15 @@ def _is_heavy(leaf: str, images: dict[str, str]) -> bool:
 
 
 def _refs(
-    file: Path, group: int, row: int, name: str, kind: str, light: Any, there: bool, number: int
+    cell: ParquetCell, kind: str, light: Any, there: bool, number: int
 ) -> ImageRef | tuple[ImageRef, ...] | None:
     """Refers to the image(s) of one cell, of which `light` holds all but the bytes."""
     if there and light is None:
         return None
     if kind == "list":
-        items = light if isinstance(light, list) else ParquetCell(file, group, row, name).items()
-        refs = (
-            _ref(ParquetCell(file, group, row, name, k), item, number)
-            for k, item in enumerate(items)
-        )
-        return tuple(refs)
-    return _ref(ParquetCell(file, group, row, name), light, number)
+        items = light if isinstance(light, list) else cell.items()
+        return tuple(_ref(replace(cell, item=k), item, number) for k, item in enumerate(items))
+    return _ref(cell, light, number)
 
 
 def _ref(cell: ParquetCell, light: Any, number: int) -> ImageRef:
@@ -118,6 +122,7 @@ class ParquetCell:
         row: The row within the group.
         column: The column.
         item: Which of a list's images; None where the cell is one.
+        root: Below which an image lies that the table only names; None for the file's folder.
     """
 
     file: Path
@@ -125,6 +130,7 @@ class ParquetCell:
     row: int
     column: str
     item: int | None = None
+    root: Path | None = None
 
     def __call__(self) -> bytes:
         """Reads the image.
@@ -136,7 +142,7 @@ class ParquetCell:
         if self.item is not None:
             value = value[self.item] if value is not None and self.item < len(value) else None
         if isinstance(value, dict):
-            value = value.get("bytes") or self._beside(value.get("path"))
+            value = value.get("bytes") or self._named(value.get("path"))
         if not isinstance(value, bytes):
             raise DataError(f"{self._place}: column {self.column!r} holds no image")
         return value
@@ -155,15 +161,26 @@ class ParquetCell:
             raise DataError(f"{self._place}: the file has changed since it was read")
         return column[self.row].as_py()
 
-    def _beside(self, path: Any) -> bytes | None:
-        """Reads an image that the table only names, from the table's own folder."""
-        if not isinstance(path, str) or not path or "\0" in path:
+    def _named(self, path: Any) -> bytes | None:
+        """Reads an image that the table only names, as Hugging Face writes those of local files.
+
+        Raises:
+            DataError: The path leaves the dataset's folder, or nothing can be read there.
+        """
+        if not isinstance(path, str) or not path:
             return None
+        root = self.root or self.file.parent
         try:
-            ref = ImageRef(path=self.file.parent / path, root=self.file.parent)
+            starts = [start for start in (self.file.parent, root) if (start / path).is_file()]
+        except (OSError, ValueError):  # too long, or with a NUL in it
+            starts = []
+        ref = image_below(root, path, starts[0] if starts else root, self._place)
+        try:
             return ref.read()
-        except (OSError, ValueError):
-            return None
+        except OSError as error:
+            raise DataError(
+                f"{self._place}: image {path!r:.120} cannot be read: {error}"
+            ) from error
 
 
 def group_column(file: Path, group: int, column: str) -> pyarrow.ChunkedArray:

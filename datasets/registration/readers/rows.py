@@ -142,7 +142,8 @@ def parse_json(text: str, path: Path, line: int | None = None) -> Any:
         DataError: It is no JSON.
     """
     try:
-        value = json.loads(text, strict=False)
+        # NaN and Infinity, as data frames write what is missing, are no values
+        value = json.loads(text, strict=False, parse_constant=lambda constant: None)
         return _whole_characters(value) if _SURROGATE in text.lower() else value
     except json.JSONDecodeError as error:
         number = error.lineno if line is None else line

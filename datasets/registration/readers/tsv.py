@@ -18,6 +18,7 @@ from typing import Any, Literal
 from collavo.datasets.registration.readers.cells import NoCell, TextCell
 from collavo.datasets.registration.readers.records import Cell, Record, read_records
 from collavo.datasets.registration.readers.rows import Row
+from collavo.datasets.registration.roots import image_below
 from collavo.errors import DataError
 from collavo.records import ImageRef
 
@@ -90,7 +91,8 @@ class _Table:
     """Turns records into rows; `image` stays a place in the file (or a short text)."""
 
     def __init__(self, path: Path, names: Sequence[str], pandas: bool, root: Path | None) -> None:
-        self._path, self._names, self._pandas, self._root = path, names, pandas, root
+        self._path, self._names, self._pandas = path, names, pandas
+        self._given, self._root = root, root
 
     def row(self, record: Record) -> Row:
         place = f"{self._path}, line {record.line}"
@@ -128,10 +130,8 @@ class _Table:
         for name in _listed(text):
             if self._root is None:
                 self._root = self._find_root(name)
-            try:
-                yield ImageRef(path=self._root / name, root=self._root)
-            except ValueError as error:
-                raise DataError(f"{place}: {error}; image paths must stay below it") from error
+            # below a root that was named, else below the table's own folder
+            yield image_below(self._given or self._path.parent, name, self._root, place)
 
     def _find_root(self, name: str) -> Path:
         here = self._path.parent
