@@ -63,6 +63,12 @@ SEGMENTER = (
         high=1,
         none=-1.0,
     ),
+    Key(
+        "SEGMENTER.PRECOMPUTED.CLASSES",
+        "coco",
+        "coco: its categories are COCO panoptic's, by name; own: a crayon vocabulary of their own.",
+        choices=("coco", "own"),
+    ),
     Key("SEGMENTER.PRECOMPUTED.FOLDER", "", "Folder of COCO-panoptic PNGs."),
     Key("SEGMENTER.PRECOMPUTED.JSON", "", "COCO-panoptic JSON that describes them."),
     Key("SEGMENTER.REVISION", "", "Revision of a hub id in SEGMENTER.WEIGHTS."),

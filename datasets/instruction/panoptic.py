@@ -8,14 +8,18 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
-import numpy as np
-from PIL import Image, UnidentifiedImageError
-
 from collavo.datasets.instruction.shuffle import numbers
 from collavo.datasets.instruction.source import BadRows, SourceSpec
-from collavo.datasets.registration.coco_panoptic import CLEAN_NAMES, CONTIGUOUS_ID
-from collavo.datasets.registration.readers.panoptic import PanopticImage, read_panoptic
-from collavo.errors import ConfigError, DataError, MissingFileError
+from collavo.datasets.registration.readers.panoptic import (
+    FRAME_VERSION,
+    PanopticImage,
+    PanopticSegment,
+    read_map,
+    read_panoptic,
+    vocabulary_of,
+)
+from collavo.datasets.registration.roots import image_below
+from collavo.errors import ConfigError, MissingFileError
 from collavo.modeling.crayon.maps import crayon_maps
 from collavo.modeling.crayon.text import NO_OBJECTS, CrayonObject, object_phrase
 from collavo.modeling.segmenters.resize import to_grid
@@ -95,17 +99,18 @@ class PanopticSource:
             )
         self._root = _image_root(spec, self._json)
         self._seed = seed
-        listed = read_panoptic(self._json).images
-        self._images = [image for image in listed if image.segments]
+        content = read_panoptic(self._json)
+        self._vocabulary = vocabulary_of(
+            content, self._json, spec.classes, "say classes=own behind its path in TRAIN.DATA"
+        )
+        self._images = [image for image in content.images if image.segments]
         self.bad = BadRows()
         self._segments = lru_cache(maxsize=64)(self._segments_of)
-        for image in self._images:
-            unknown = [s.category_id for s in image.segments if s.category_id not in CONTIGUOUS_ID]
-            if unknown:
-                raise DataError(
-                    f"{self._json}: image {image.file_name} has category {unknown[0]}; the ids of "
-                    "COCO panoptic are 1..200 (SEGMENTER classes are COCO's)"
-                )
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the label ids of its segments."""
+        return self._vocabulary.names
 
     def __len__(self) -> int:
         return len(self._images) * len(INSTRUCTIONS)
@@ -118,13 +123,13 @@ class PanopticSource:
             DataError: It is broken.
         """
         image, instruction = self._images[row // len(INSTRUCTIONS)], self._instruction(row)
-        _, _, objects = crayon_maps(self.segments(row), CLEAN_NAMES)
+        _, _, objects = crayon_maps(self.segments(row), self.class_names)
         chosen = self._chosen_class(row, objects) if CLASS in instruction.question else ""
         question = instruction.question.replace(CLASS, chosen)
         told = [o for o in objects if not chosen or o.name == chosen]
         return Conversation(
             sample_id=f"{self.spec.name}:{PurePosixPath(image.file_name).stem}/{instruction.name}",
-            images=(ImageRef(path=self._root / image.file_name, root=self._root),),
+            images=(self._photo(image),),
             turns=(Turn("user", question), Turn("assistant", _answer(told, instruction.boxed))),
             kind=self.spec.kind,
             task=self.spec.name,
@@ -146,14 +151,15 @@ class PanopticSource:
     def length(self, row: int) -> int:
         """The most bytes that a row's text can have, by the names of its segments."""
         image, instruction = self._images[row // len(INSTRUCTIONS)], self._instruction(row)
-        names = [CLEAN_NAMES[CONTIGUOUS_ID[s.category_id]] for s in image.segments]
+        names = [self.class_names[self._label(s)] for s in image.segments]
         around = _BOXED if instruction.boxed else _NAMED
         told = sum(len(name) + around for name in names)
         return len(instruction.question) + max(map(len, names)) + len(NO_OBJECTS) + told
 
     def fingerprint(self) -> str:
         """The sha256 of the JSON, the grid and the questions."""
-        whole = hashlib.sha256(f"{self.grid} {self._seed} {INSTRUCTIONS}".encode())
+        told = f"{self.grid} {self._seed} {INSTRUCTIONS} {self.spec.classes} {FRAME_VERSION}"
+        whole = hashlib.sha256(told.encode())
         whole.update(self._json.read_bytes())
         return whole.hexdigest()
 
@@ -168,10 +174,14 @@ class PanopticSource:
 
     def _segments_of(self, number: int) -> Segments:
         image = self._images[number]
-        given = tuple(
-            Segment(s.id, CONTIGUOUS_ID[s.category_id], color=s.color) for s in image.segments
-        )
-        return to_grid(self._ids(image), given, self.grid)
+        given = tuple(Segment(s.id, self._label(s), color=s.color) for s in image.segments)
+        return to_grid(read_map(self._maps / image.png, self._photo(image)), given, self.grid)
+
+    def _label(self, segment: PanopticSegment) -> int:
+        return self._vocabulary.label_ids[segment.category_id]
+
+    def _photo(self, image: PanopticImage) -> ImageRef:
+        return image_below(self._root, image.file_name, self._root, str(self._json))
 
     def _instruction(self, row: int) -> Instruction:
         return INSTRUCTIONS[row % len(INSTRUCTIONS)]
@@ -180,19 +190,6 @@ class PanopticSource:
         names = list(dict.fromkeys(o.name for o in objects))
         drawn = int(numbers(f"{self._seed}/class", row, 1)[0])
         return names[drawn % len(names)] if names else "any object"
-
-    def _ids(self, image: PanopticImage) -> np.ndarray:
-        path = self._maps / image.png
-        try:
-            with Image.open(path) as file:
-                rgb = np.asarray(file.convert("RGB")).astype(np.int64)
-        except FileNotFoundError as error:
-            raise MissingFileError(
-                f"the panoptic map {path} of image {image.file_name} is not there"
-            ) from error
-        except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
-            raise DataError(f"the panoptic map {path} cannot be read: {error}") from error
-        return rgb @ np.array([1, 256, 65536])
 
 
 def open_panoptic(spec: SourceSpec, grid: tuple[int, int] | None, seed: int) -> PanopticSource:

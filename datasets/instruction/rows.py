@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -19,6 +20,8 @@ ROLES: Mapping[str, str] = {
 """How files name who speaks. Source: haotian-liu/LLaVA and ShareGPT's files."""
 
 _TAGS = re.compile(rf"\s*{IMAGE_TAG}\s*")
+_OTHER_TAG = re.compile("<(?:video|audio|speech)>", re.IGNORECASE)
+_OTHER_MEDIA = {"video", "videos", "audio", "audios", "speech", "clip", "clips"}
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,8 @@ def measure(values: Mapping[str, Any]) -> tuple[int, int, int] | None:
     try:
         images, length, tags, expected = 0, 0, 0, "user"
         image = values.get("image")
+        if _other_media(tuple(values)):
+            return None
         if image is not None:
             if not isinstance(image, str) or not image or image[0] in "/ " or ".." in image:
                 return None
@@ -55,8 +60,8 @@ def measure(values: Mapping[str, Any]) -> tuple[int, int, int] | None:
             text = turn["value"]
             if ROLES[turn["from"]] != expected or not text or text.isspace():
                 return None
-            if IMAGE_TAG in text:
-                if expected != "user":
+            if "<" in text:
+                if _OTHER_TAG.search(text) or (IMAGE_TAG in text and expected != "user"):
                     return None
                 tags += text.count(IMAGE_TAG)
             length += len(text)
@@ -80,6 +85,7 @@ def read_row(values: Mapping[str, Any]) -> RowContent:
         Its turns and images, or the first problem that it has.
     """
     images, problem = _images(values)
+    problem = _medium(values) or problem
     given = values.get("conversations")
     if not problem and not isinstance(given, list):
         problem = f"'conversations' must be a list of turns, got {_short(given)}"
@@ -106,6 +112,26 @@ def without_tags(text: str) -> str:
     A tag between two words leaves what parted them: a line end, else a space.
     """
     return _TAGS.sub(lambda found: "\n" if "\n" in found[0] else " ", text).strip()
+
+
+@lru_cache(maxsize=1024)
+def _other_media(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The fields that are named like videos or audio; rows of one file have few sets of fields."""
+    return tuple(
+        name for name in names if _OTHER_MEDIA & set(re.split("[^a-z]+", str(name).lower()))
+    )
+
+
+def _medium(values: Mapping[str, Any]) -> str:
+    """Says that a row is about a video or audio; such a field without content is none."""
+    for name in _other_media(tuple(values)):
+        value = values[name]
+        if value not in (None, "", [], {}) and not isinstance(value, bool | int | float):
+            return (
+                f"it has {name!r}, another medium than images, and would be trained without it; "
+                "remove the row"
+            )
+    return ""
 
 
 def _images(values: Mapping[str, Any]) -> tuple[tuple[str, ...], str]:
@@ -151,6 +177,8 @@ def _problem(number: int, role: str, text: str) -> str:
         )
     if role == "assistant" and IMAGE_TAG in text:
         return f"is an answer with {IMAGE_TAG!r} in it; images belong to the user's turns"
+    if tag := _OTHER_TAG.search(text):
+        return f"holds {tag[0]}, which no row can be trained with: only images are read"
     if not text.strip():
         return "has no text; mend or remove the row"
     return ""

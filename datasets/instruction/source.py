@@ -31,6 +31,7 @@ class SourceSpec:
         limit: Only its first rows; 0 takes all.
         format: One of `FORMATS`, or "auto" for what the path's name says.
         scenes: How many scenes of the miniature world are drawn; 0 for its default.
+        classes: Of format panoptic: "coco", or "own" for a crayon vocabulary of the file's own.
     """
 
     name: str
@@ -42,6 +43,7 @@ class SourceSpec:
     limit: int = 0
     format: str = "auto"
     scenes: int = 0
+    classes: str = "coco"
 
     def __post_init__(self) -> None:
         where = f"source {self.name or self.path!r}"
@@ -55,6 +57,8 @@ class SourceSpec:
             )
         if not (math.isfinite(self.weight) and self.weight >= 0):
             raise ConfigError(f"{where}: weight is {self.weight}; it has to be 0 or more")
+        if self.classes not in ("coco", "own"):
+            raise ConfigError(f"{where}: classes is {self.classes!r}; it may be coco or own")
         for key in ("limit", "scenes"):
             if getattr(self, key) < 0:
                 raise ConfigError(f"{where}: {key} is {getattr(self, key)}; it may not be negative")

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
-from collavo.datasets.registration.coco_panoptic import CONTIGUOUS_ID
-from collavo.datasets.registration.readers.panoptic import PanopticImage, read_panoptic
+from collavo.datasets.registration.readers.panoptic import (
+    PanopticImage,
+    read_map,
+    read_panoptic,
+    vocabulary_of,
+)
 from collavo.datasets.segmentation.example import (
     MAX_SEGMENTS,
     PanopticExample,
@@ -17,8 +22,7 @@ from collavo.datasets.segmentation.example import (
     squeeze_map,
 )
 from collavo.errors import DataError, MissingFileError
-
-_CHANNELS = np.array([1, 256, 65536])
+from collavo.records import ImageRef
 
 
 class PanopticFolder:
@@ -44,21 +48,13 @@ class PanopticFolder:
                     f"TRAIN.DATA {json_file}: there is no folder {folder}; the PNGs lie in a folder"
                     " named like the JSON, the images where `images=` says"
                 )
-        self._entries = read_panoptic(json_file).images[: limit or None]
+        content = read_panoptic(json_file)
+        self._entries = content.images[: limit or None]
         self._json, self._size = json_file, size
-        unknown = {
-            segment.category_id
-            for entry in self._entries
-            for segment in entry.segments
-            if segment.category_id not in CONTIGUOUS_ID
-        }
-        if unknown or not self._entries:
-            raise DataError(
-                f"{json_file}: no images"
-                if not self._entries
-                else f"{json_file} has the category ids {sorted(unknown)[:8]}, which COCO panoptic "
-                "has not; ids are 1..200 as in COCO"
-            )
+        if not self._entries:
+            raise DataError(f"{json_file}: no images")
+        how = "train a segmenter of your own classes elsewhere: this one has COCO's 133"
+        self._label_ids = vocabulary_of(content, json_file, "coco", how).label_ids
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -67,16 +63,15 @@ class PanopticFolder:
         entry = self._entries[row]
         try:
             with Image.open(self._images / entry.file_name) as file:
-                image = squeeze_image(file, (self._size,))
-            with Image.open(self._maps / entry.png) as file:
-                ids = np.asarray(file.convert("RGB")).astype(np.int64) @ _CHANNELS
+                image = squeeze_image(ImageOps.exif_transpose(file), (self._size,))
+            ids = read_map(self._maps / entry.png, ImageRef(path=self._images / entry.file_name))
         except FileNotFoundError as error:
             raise MissingFileError(
                 f"{self._json}: {error.filename} of image {entry.file_name} is not there"
             ) from error
         except (UnidentifiedImageError, OSError, ValueError) as error:
             raise DataError(f"{self._json}: image {entry.file_name}: {error}") from error
-        panoptic, labels = _numbered(ids, entry)
+        panoptic, labels = _numbered(ids, entry, self._label_ids)
         return PanopticExample(image, squeeze_map(panoptic, self._size // 2), labels)
 
     def name(self, row: int) -> str:
@@ -87,7 +82,9 @@ class PanopticFolder:
         return f"{digest}-{len(self._entries)}"
 
 
-def _numbered(ids: np.ndarray, entry: PanopticImage) -> tuple[np.ndarray, tuple[int, ...]]:
+def _numbered(
+    ids: np.ndarray, entry: PanopticImage, label_ids: Mapping[int, int]
+) -> tuple[np.ndarray, tuple[int, ...]]:
     """Numbers the segments of a (H, W) map of ids 1, 2, ...; groups and the unknown are 0."""
     segments = [segment for segment in entry.segments if not segment.iscrowd][:MAX_SEGMENTS]
     values = np.array([segment.id for segment in segments] or [0])
@@ -95,5 +92,5 @@ def _numbered(ids: np.ndarray, entry: PanopticImage) -> tuple[np.ndarray, tuple[
     place = np.searchsorted(values[order], ids).clip(max=len(values) - 1)
     found = order[place]
     known = (values[found] == ids) & bool(segments)
-    labels = tuple(CONTIGUOUS_ID[segment.category_id] for segment in segments)
+    labels = tuple(label_ids[segment.category_id] for segment in segments)
     return np.where(known, found + 1, 0).astype(np.uint8), labels

@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from collavo.datasets.registration.coco_panoptic import CLEAN_NAMES, CONTIGUOUS_ID
-from collavo.datasets.registration.readers.panoptic import read_panoptic
+from collavo.datasets.registration.readers.panoptic import (
+    FRAME_VERSION,
+    read_map,
+    read_panoptic,
+    vocabulary_of,
+)
 from collavo.errors import ConfigError, DataError, MissingFileError
 from collavo.modeling.segmenters.base import Segmenter
 from collavo.modeling.segmenters.resize import RULE_VERSION, to_grid
@@ -38,12 +40,13 @@ class PrecomputedSegmenter(Segmenter):
     """Panoptic PNGs and their JSON in COCO's format, by image file name; also the ground truth.
 
     An image is found by its file name; where several have that name, by as many of its folders as
-    the JSON gives. The map is brought to the grid by majority (`to_grid`), whatever its size.
+    the JSON gives. The map, of the photo's size, is brought to the grid by majority (`to_grid`).
 
     Args:
         json_file: COCO panoptic JSON: images, annotations with segments_info.
         folder: Where the annotations' PNGs lie.
         grid: Rows and columns (h, w) of the answer.
+        classes: "coco", or "own" for a crayon vocabulary of the file's own.
 
     Raises:
         MissingFileError: The JSON or the folder is not there.
@@ -52,7 +55,9 @@ class PrecomputedSegmenter(Segmenter):
 
     needs_refs = True
 
-    def __init__(self, json_file: Path, folder: Path, grid: tuple[int, int]) -> None:
+    def __init__(
+        self, json_file: Path, folder: Path, grid: tuple[int, int], classes: str = "coco"
+    ) -> None:
         for path, there in ((json_file, json_file.is_file()), (folder, folder.is_dir())):
             if not there:
                 raise MissingFileError(
@@ -60,10 +65,15 @@ class PrecomputedSegmenter(Segmenter):
                     "COCO panoptic's JSON and .FOLDER to the folder of its PNGs"
                 )
         self.grid = grid
-        self.class_names = CLEAN_NAMES
         self._json, self._folder = json_file, folder
         self._entries: dict[str, list[_Entry]] = {}
-        for entry in _read(json_file):
+        content = read_panoptic(json_file)
+        how = "set SEGMENTER.PRECOMPUTED.CLASSES own"
+        vocabulary = vocabulary_of(content, json_file, classes, how)
+        self.class_names = vocabulary.names
+        for image in content.images:
+            labelled = (Segment(s.id, vocabulary.label_ids[s.category_id]) for s in image.segments)
+            entry = _Entry(image.file_name, image.png, tuple(labelled))
             self._entries.setdefault(PurePosixPath(entry.image).name, []).append(entry)
 
     @classmethod
@@ -88,7 +98,7 @@ class PrecomputedSegmenter(Segmenter):
             )
         json_file = Path(given.JSON).expanduser()
         folder = Path(given.FOLDER).expanduser() if given.FOLDER else json_file.with_suffix("")
-        return cls(json_file, folder, grid)
+        return cls(json_file, folder, grid, given.CLASSES)
 
     def segment(self, images: Tensor, refs: Sequence[ImageRef] | None = None) -> list[Segments]:
         if refs is None or len(refs) != len(images):
@@ -100,7 +110,8 @@ class PrecomputedSegmenter(Segmenter):
 
     def fingerprint(self) -> str:
         """Hashes the JSON and every PNG that it names."""
-        whole = hashlib.sha256(repr((self.grid, CLEAN_NAMES, RULE_VERSION)).encode())
+        rules = (self.grid, self.class_names, RULE_VERSION, FRAME_VERSION)
+        whole = hashlib.sha256(repr(rules).encode())
         whole.update(self._json.read_bytes())
         for png in sorted({e.png for entries in self._entries.values() for e in entries}):
             path = self._folder / png
@@ -110,17 +121,7 @@ class PrecomputedSegmenter(Segmenter):
 
     def _one(self, ref: ImageRef) -> Segments:
         entry = self._find(ref)
-        path = self._folder / entry.png
-        try:
-            with Image.open(path) as file:
-                rgb = np.asarray(file.convert("RGB")).astype(np.int64)
-        except FileNotFoundError as error:
-            raise MissingFileError(
-                f"the panoptic map {path} of image {ref.label} is not there"
-            ) from error
-        except (UnidentifiedImageError, OSError, ValueError) as error:
-            raise DataError(f"the panoptic map {path} cannot be read: {error}") from error
-        return to_grid(rgb @ np.array([1, 256, 65536]), entry.segments, self.grid)
+        return to_grid(read_map(self._folder / entry.png, ref), entry.segments, self.grid)
 
     def _find(self, ref: ImageRef) -> _Entry:
         full = PurePosixPath(ref.path.as_posix() if ref.path is not None else ref.name)
@@ -134,19 +135,3 @@ class PrecomputedSegmenter(Segmenter):
                 "the image's file name"
             )
         return found[0]
-
-
-def _read(path: Path) -> list[_Entry]:
-    try:
-        return [
-            _Entry(
-                image.file_name,
-                image.png,
-                tuple(Segment(s.id, CONTIGUOUS_ID[s.category_id]) for s in image.segments),
-            )
-            for image in read_panoptic(path).images
-        ]
-    except KeyError as error:
-        raise DataError(
-            f"{path} is no COCO panoptic JSON: no {error} (category ids are 1..200 as in COCO)"
-        ) from error

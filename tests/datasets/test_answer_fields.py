@@ -25,7 +25,7 @@ SHORT = "\nAnswer the question using a single word or phrase."
 def samples() -> list[Sample]:
     """Three questions whose references are `GOLD`."""
     return [
-        Sample(f"set:{n}", None, ASKED[n], n, answers=(GOLD[n],), extra={"image": f"{n}.png"})
+        Sample(f"set:{n}", (), ASKED[n], n, answers=(GOLD[n],), extra={"image": f"{n}.png"})
         for n in range(3)
     ]
 
@@ -110,7 +110,7 @@ NESTED: dict[str, Callable[[str], Mapping[str, Any]]] = {
 def test_texts_inside_lists_and_objects(write_lines: Write, form: str) -> None:
     for more in ({}, {"answer": "yes"}):
         path = write_lines("a.jsonl", rows(lambda n, more=more: {**NESTED[form](SAID[n]), **more}))
-        gold = [Sample(f"set:{n}", None, ASKED[n], n, answers=("yes",)) for n in range(3)]
+        gold = [Sample(f"set:{n}", (), ASKED[n], n, answers=("yes",)) for n in range(3)]
         found = read_answers(path, gold)
         assert [p.answer for p in found.predictions] == list(SAID)
 

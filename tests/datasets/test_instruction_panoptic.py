@@ -152,10 +152,10 @@ def test_what_is_missing_or_broken(annotated: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="the panoptic map .*a.png cannot be read"):
         source[0]
     png.unlink()
-    with pytest.raises(MissingFileError, match="the panoptic map .*a.png of image a.jpg is not th"):
+    with pytest.raises(MissingFileError, match="the panoptic map .*a.png of image .*a.jpg is no"):
         source[0]
     rewrite(annotated, lambda c: c["annotations"][0]["segments_info"][0].update(category_id=300))
-    with pytest.raises(DataError, match="image a.jpg has category 300; the ids of COCO panoptic"):
+    with pytest.raises(DataError, match="image a.jpg has category 300, which"):
         PanopticSource(parse_source(str(annotated)), GRID)
     annotated.with_suffix("").rename(tmp_path / "elsewhere")
     with pytest.raises(MissingFileError, match="there is no folder .*panoptic_x of the panoptic P"):

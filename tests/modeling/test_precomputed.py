@@ -110,7 +110,7 @@ def test_bad_files(tmp_path):
     with pytest.raises(MissingFileError, match=r"1.png of image b.jpg is not there"):
         segment(segmenter, "b.jpg")
     path.write_text(path.read_text().replace("187", "12"))
-    with pytest.raises(DataError, match=r"panoptic.json is no COCO panoptic JSON: no 12"):
+    with pytest.raises(DataError, match=r"image a.jpg has category 12, which"):
         PrecomputedSegmenter(path, pngs, (3, 6))
     path.write_text("{")
     with pytest.raises(DataError, match="is no COCO panoptic JSON"):

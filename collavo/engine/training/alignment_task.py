@@ -168,6 +168,11 @@ class AlignmentTask(VLMTask):
                     f"TRAIN.DATA: {source.spec.name} has no panoptic maps; TRAIN.TASK alignment "
                     "takes miniature:crayon or panoptic:FILE.json?images=FOLDER"
                 )
+            if source.spec.classes != "coco":
+                raise ConfigError(
+                    f"TRAIN.DATA: {source.spec.name} has classes of its own; TRAIN.TASK alignment "
+                    "knows the words of COCO's classes alone: leave classes=own out"
+                )
         if not isinstance(task.vlm, ComposedVLM):
             raise ConfigError(
                 "TRAIN.TASK alignment needs a vision_encoder and a projector, which "
