@@ -57,7 +57,7 @@ class Flags:
             "untrained": "the weights are random and the answers mean nothing",
             "subset": "part of the dataset only: not a score of the benchmark",
             "failures": "failed samples are left out of the scores",
-            "builtin_model": "the built-in tiny model, which knows but its own drawn scenes",
+            "builtin_model": "the built-in tiny model, which knows only its own drawn scenes",
             "repeats_references": "every answer is its reference to the letter",
             "repeats_questions": "every answer is its question",
         }

@@ -17,6 +17,7 @@ from collavo.datasets.evaluation.answer_fields import (
     Role,
     holds_reply,
     inside,
+    may_rival,
     named,
     role_of,
     texts_in,
@@ -73,7 +74,7 @@ def choose_field(
     else:
         rivals = _rivals(fields, table)
         if len(rivals) > 1 or (not rivals and not fields.graded):
-            raise _refusal(rows, fields, rivals)
+            raise _refusal(rows, fields, rivals, table)
         field = rivals[0] if rivals else ""  # a file of grades holds no answers
     question = fields.question if fields.question != field else ""
     used = {*fields.aside, field.partition(".")[0] if field not in fields.texts else field}
@@ -97,16 +98,27 @@ def _wanted(rows: Sequence[Row], fields: _Fields, wanted: str) -> str:
 def _rivals(fields: _Fields, table: bool) -> list[str]:
     """The fields that could be the answer, after all that names and the dataset tell."""
     sure, either = fields.of(Role.MODEL), fields.of(Role.EITHER)
+    # ten people's answers: several texts are no model's answer where one text stands beside them
+    single = [name for name in either if name not in fields.several]
+    either = single if sure or single else either
     # a model that said nothing: its field is there, and beside it the reference may stand
     sure = sure or fields.empty(Role.MODEL)
     if sure and (table or not fields.known):
         either = []  # the dataset's own columns; by names alone a sure one goes first
     elif sure:
-        either = [n for n in either if not fields.is_question(n) and not fields.is_reference(n)]
+        either = [
+            name
+            for name in either
+            if may_rival(name) and not fields.is_question(name) and not fields.is_reference(name)
+        ]
+    elif table:
+        either = []  # its `answer` is the dataset's own
     elif fields.known and len(either) + len(fields.of(Role.UNKNOWN)) > 1:
         either = _told_apart(fields, either)
     rivals = _different(fields, [*sure, *either])
-    return rivals or _different(fields, fields.of(Role.READ)) or fields.empty(Role.EITHER)
+    if not rivals and not table:
+        rivals = _different(fields, fields.of(Role.READ)) or fields.empty(Role.EITHER)
+    return rivals
 
 
 def _told_apart(fields: _Fields, either: Sequence[str]) -> list[str]:
@@ -135,7 +147,7 @@ def _different(fields: _Fields, names: Sequence[str]) -> list[str]:
     return kept
 
 
-def _refusal(rows: Sequence[Row], fields: _Fields, rivals: Sequence[str]) -> DataError:
+def _refusal(rows: Sequence[Row], fields: _Fields, rivals: Sequence[str], table: bool) -> DataError:
     where = _file(rows)
     if rivals:
         shown = ", ".join(f"{n!r} ({_example(fields.texts.get(n, ()))})" for n in rivals)
@@ -148,6 +160,11 @@ def _refusal(rows: Sequence[Row], fields: _Fields, rivals: Sequence[str]) -> Dat
     held = [n for n in fields.of(Role.EITHER) if fields.known and fields.is_question(n)]
     if held:
         return DataError(f"{where}: {named(held)} holds the questions, and no field answers{hint}")
+    if table:
+        return DataError(
+            f"{rows[0].place}: no field 'prediction'; it has {named(rows[0].values)}; "
+            f"if one of them holds the model's answers, say which by {OPTION}"
+        )
     return DataError(
         f"{rows[0].place}: no field 'answer' or 'text'; it has {named(rows[0].values)}{hint}"
     )
@@ -175,6 +192,8 @@ class _Fields:
         self.aside |= {"content"} if judged & {GRADES, REVIEW} else set()
         # rows of the dataset that were kept with the answers bring its own fields along
         self._datasets = set(samples[0].extra) if samples else set()
+        self.several: set[str] = set()
+        """Fields that hold several texts in a row."""
         self.texts: dict[str, list[str]] = {}
         for name in self.names:
             texts = self._texts(name) if name not in self.aside else []
@@ -232,10 +251,11 @@ class _Fields:
     def is_reference(self, name: str, most: float = MOST) -> bool:
         """Whether a field repeats the references, in whatever form."""
         values = [row.values.get(name) for row in self.rows]
-        return self._agrees(lambda sample, row: _repeats(sample, values[row]), most)
+        known = (pair for pair in self._pairs if pair[0].answers)
+        return _share(_repeats(sample, values[row]) for sample, row in known) >= most
 
-    def _agrees(self, test: Callable[[Sample, int], bool], most: float = MOST) -> bool:
-        return _share(test(sample, row) for sample, row in self._pairs) >= most
+    def _agrees(self, test: Callable[[Sample, int], bool]) -> bool:
+        return _share(test(sample, row) for sample, row in self._pairs) >= MOST
 
     @cached_property
     def _pairs(self) -> list[tuple[Sample, int]]:
@@ -254,6 +274,8 @@ class _Fields:
         for row in self.rows:
             value = row.values.get(name)
             texts = texts_in(value) if holds_reply(name, value) else []
+            if len(texts) > 1:
+                self.several.add(name)
             found.append("\n".join(texts) if texts else None)
         return found
 
@@ -279,7 +301,8 @@ def _repeats(sample: Sample, value: Any) -> bool:
     letters = list(options) if isinstance(options, Mapping) else LETTERS
     for number, (letter, text) in enumerate(zip(letters, texts, strict=False)):
         if {_folded(letter), _folded(text)} & wanted:
-            wanted |= {_folded(letter), _folded(text), str(number)}
+            # places are counted from 0 or from 1
+            wanted |= {_folded(letter), _folded(text), str(number), str(number + 1)}
     found = {_folded(x) for x in values if x is not None}
     return bool(found) and found <= wanted
 

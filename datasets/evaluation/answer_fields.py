@@ -113,7 +113,7 @@ def texts_in(value: Any, depth: int = 0) -> list[str]:
     if isinstance(value, bool) or value is None or depth > _DEEPEST:
         return []
     if isinstance(value, int | float):
-        return [str(value)] if math.isfinite(value) else []
+        return [] if isinstance(value, float) and not math.isfinite(value) else [str(value)]
     if isinstance(value, Mapping):
         return _of_object(value, depth)
     if not isinstance(value, list | tuple):
@@ -152,12 +152,20 @@ def _speaker(turn: Mapping[str, Any]) -> str:
 def holds_reply(name: str, value: Any) -> bool:
     """Tells whether a value can be what its EITHER field is called for.
 
-    `choices` is a reply only where it holds messages or texts of objects: a list of plain texts
-    is a question's options.
+    `choices` is a reply only as OpenAI writes it: a list of texts, or of letters with texts, is a
+    question's options.
     """
-    if name.strip().lower() == "choices":
-        return isinstance(value, list) and all(isinstance(x, Mapping) for x in value)
-    return True
+    if name.strip().lower() != "choices":
+        return True
+    if not isinstance(value, list) or not all(isinstance(x, Mapping) for x in value):
+        return False
+    return len(value) == 1 or any(x.keys() & {"message", "finish_reason", "index"} for x in value)
+
+
+def may_rival(name: str) -> bool:
+    """Tells whether an EITHER field may be the answer beside one that is the model's by name."""
+    words = {word.lower() for word in _WORDS.findall(name)}
+    return bool(words & _ANSWER) or name.strip().lower() == "text"
 
 
 def inside(values: Mapping[str, Any], name: str) -> Any:

@@ -22,8 +22,8 @@ SPLITS = ("random", "popular", "adversarial")
 _COLUMNS = ("accuracy", "precision", "recall", "f1", "yes_ratio")
 
 WHICH_NUMBER = (
-    "mean_accuracy is the figure that CoLLaVO's paper quotes (87.2), mean_f1 the one that "
-    "LLaVA-1.5's quotes (85.9); both are means over the three splits."
+    "mean_accuracy is the figure that CoLLaVO's paper quotes, mean_f1 the one that LLaVA-1.5's "
+    "quotes; both are means over the three splits."
 )
 
 

@@ -21,7 +21,8 @@ from collavo.records import Sample
 _LOGGED = (*IDS, "category")
 """What is taken from the records of lmms-eval's metrics."""
 
-_LISTS = ("logs", "predictions", "results", "answers", "outputs", "responses", "data", "samples")
+_LISTS = ("logs", "predictions", "results", "answers", "outputs", "responses", "data", "samples",
+          "per_sample")  # fmt: skip
 """Under which a file that is one object keeps its rows; `logs` is an older file of lmms-eval."""
 
 

@@ -153,6 +153,11 @@ def test_several_fields_are_refused_until_one_is_named(
         (lambda n: {"answer": [GOLD[n]], "response": SAID[n]}, "response"),
         (lambda n: {"answer": str([GOLD[n]]), "response": SAID[n]}, "response"),
         (lambda n: {"answer": GOLD[n] == "yes", "response": SAID[n]}, "response"),
+        (lambda n: {"answer": SAID[n], "answers": [GOLD[n], "maybe"]}, "answer"),
+        (lambda n: {"answer": GOLD[n], "answers": [GOLD[n], "maybe"]}, "answer"),
+        (lambda n: {"pred": SAID[n], "caption": "A boat.", "result": "x"}, "pred"),
+        (lambda n: {"answer": SAID[n], "choices": [{"label": "A", "text": "yes"},
+                                                   {"label": "B", "text": "no"}]}, "answer"),
         # ids, prompts and settings are no answers, whatever they say
         (lambda n: {"answer": GOLD[n], "model_id": "m", "answer_id": "a"}, "answer"),
         (lambda n: {"text": SAID[n], "answer_id": "x", "model": "m", "options": ["a"]}, "text"),
@@ -217,3 +222,13 @@ def test_tables_with_several_columns(tmp_path: Path, name: str, ending: str) -> 
         book.save(path)
     read = read_answers(path, samples())
     assert (read.field, [p.answer for p in read.predictions]) == (name, list(SAID))
+
+
+def test_a_table_needs_a_column_of_the_models(tmp_path: Path) -> None:
+    """Its `answer` is the dataset's own column."""
+    path = tmp_path / "SET.tsv"
+    path.write_text("index\tquestion\tanswer\n0\tIs it?\tyes\n", encoding="utf-8")
+    for known in ([], samples()):
+        with pytest.raises(DataError, match=r"no field 'prediction'; it has .*--answer-field"):
+            read_answers(path, known)
+    assert read_answers(path, [], "answer").predictions[0].answer == "yes"

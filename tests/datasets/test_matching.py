@@ -219,6 +219,7 @@ def test_every_answer_survives_the_file(tmp_path: Path, array: bool) -> None:
         ({"question_id": 7.0, "text": "No", "prompt": "q"}, "No", "7"),
         ({"index": "7", "answer": "Yes", "prediction": "No"}, "No", "7"),
         ({"question_id": " 7 ", "answer": 5}, "5", "7"),
+        ({"question_id": "7", "answer": 10**400}, str(10**400), "7"),
         ({"question_id": "7", "answer": None}, None, "7"),
         ({"question_id": "7", "response": "No", "text": "Is it?"}, "No", "7"),
         ({"doc_id": 0, "doc": {"question_id": "7"}, "filtered_resps": ["No"]}, "No", "7"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from PIL import Image
 
 from collavo.cli.main import main
 
@@ -40,6 +41,22 @@ def test_pope_and_mme_share_prefixes_and_change_no_answer(evaluate):
     for keys in ({"EVAL__BATCH_SIZE": 3}, {"EVAL__REUSE": "vision"}, {"EVAL__REUSE": "none"}):
         again = evaluate("--limit", "6", "--fresh", DATASETS__TEST="mme", VIS__SAMPLES=0, **keys)
         assert again[0] == 0 and again[2] == predictions, keys
+
+
+def test_on_a_users_own_data_the_tiny_model_says_what_it_is(evaluate, tmp_path, caplog, capsys):
+    Image.new("RGB", (64, 48), "red").save(tmp_path / "a.png")
+    row = {"question_id": 0, "image": "a.png", "question": "Is it red?", "answer": "yes"}
+    (tmp_path / "own.jsonl").write_text(json.dumps(row) + "\n")
+    code, results, _ = evaluate(DATASETS__TEST=tmp_path / "own.jsonl", VIS__SAMPLES=0)
+    assert code == 0 and results["dataset"] == f"jsonl:{tmp_path / 'own.jsonl'}"
+    assert results["flags"]["builtin_model"] and not results["flags"]["miniature"]
+    assert results["published"] == []
+    assert results["model"]["weights"] == results["model"]["segmenter_weights"] == "built-in tiny"
+    assert "own.jsonl is answered by the built-in tiny model" in caplog.text
+    assert f"is taken for jsonl:{tmp_path}" in caplog.text
+    printed = capsys.readouterr().out
+    assert "model: collavo (built-in tiny), segmenter: mask2former (built-in tiny)" in printed
+    assert "[builtin_model]" in printed and "Published" not in printed
 
 
 def test_pope_is_crossed_with_what_the_segmenter_saw(evaluate):
