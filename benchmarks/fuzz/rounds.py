@@ -21,7 +21,7 @@ from benchmarks.fuzz.breaking import broken
 from benchmarks.fuzz.targets import ODD_ANSWERS, Target, forget, odd_answer
 from collavo.cli.main import main as main_command
 from collavo.datasets.evaluation.matching import match
-from collavo.datasets.evaluation.predictions import read_predictions
+from collavo.datasets.evaluation.predictions import read_answers
 from collavo.datasets.mappers.image import open_image
 from collavo.datasets.registration import catalog
 from collavo.datasets.registration.roots import use_root
@@ -61,7 +61,7 @@ def read_everything(name: str, answers: Path | None, work: Path, dice: random.Ra
     samples = catalog.samples_of(name)
     samples_digest(samples)
     if answers is not None:
-        match(samples, read_predictions(answers))
+        match(samples, read_answers(answers, samples).predictions)
         return
     for style in STYLES:
         pipeline = PIPELINES.get(metadata.pipeline)(style=style)

@@ -65,7 +65,7 @@ def test_draw(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["build", "pope"], "Unknown dataset 'pope'.*pope_test"),
+        (["build", "pope_tset"], "Unknown dataset 'pope_tset'.*pope_test"),
         (["build", "pope_test", "--limit", "-1"], "--limit -1 is negative"),
         (["build", "pope_test", "--overrides", "SEGMENTER.WEIGHTS", "/no"], "SEGMENTER.WEIGHTS"),
         (["draw", "absent.jpg"], "absent.jpg"),
