@@ -280,10 +280,10 @@ def _report_of(
     from collavo.results.report import Counts, Flags, Report
 
     found = given.matching
+    notes = list(notes_of(args.dataset))
     if given.unused:
         shown = ", ".join(repr(name) for name in given.unused)
-        note = f"answers read from {given.field!r}; fields of their file not used: {shown}"
-        evaluation = replace(evaluation, notes=[*evaluation.notes, note])
+        notes.append(f"answers read from {given.field!r}; fields of their file not used: {shown}")
     tables = list(evaluation.tables)
     parsers = evaluation.scores.get("parsers", {})
     if parsers:
@@ -301,7 +301,7 @@ def _report_of(
         tables=tables,
         published=list(metadata.get("published", ())),
         parser=parser,
-        data_notes=notes_of(args.dataset),
+        data_notes=notes,
         about={
             "predictions": str(args.predictions),
             "answer_field": given.field,

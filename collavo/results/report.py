@@ -98,7 +98,7 @@ class Report:
         parser: The rule that read the answers.
         about: Fingerprint, configuration, timings, memory and other facts of the run.
         intervals: The confidence interval of each headline figure that has one.
-        data_notes: What the reading of the dataset left aside, in sentences.
+        data_notes: What the reading of the dataset, or of answers, left aside, in sentences.
     """
 
     dataset: str
