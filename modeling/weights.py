@@ -158,7 +158,8 @@ def weights_digest(folder: Path, files: Sequence[str] = ("config.json",)) -> str
         digests = list(pool.map(_file_digest, paths))
     whole = hashlib.sha256()
     for path, digest in zip(paths, digests, strict=True):
-        whole.update(f"{path.name}\0{digest}\0".encode())
+        # with its folders: shards of one name may lie in several
+        whole.update(f"{path.relative_to(folder).as_posix()}\0{digest}\0".encode())
     return whole.hexdigest()
 
 

@@ -33,6 +33,11 @@ MODEL = (
     ),
     Key("MODEL.NAME", "collavo", "The architecture; see `list models`."),
     Key("MODEL.REVISION", "", "Revision of a hub id in MODEL.WEIGHTS or RESUME_FROM."),
+    Key(
+        "MODEL.TRUST_REMOTE_CODE",
+        False,
+        "Run code that a checkpoint brings along (a judge's too). Off, it is refused unasked.",
+    ),
     Key("MODEL.WEIGHTS", "", "Checkpoint folder or hub id; empty: the built-in tiny model."),
     Key(
         "PROMPT.STYLE",

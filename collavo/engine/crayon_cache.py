@@ -26,6 +26,7 @@ from collavo.engine.crayon_lines import (
     decode,
     encode,
 )
+from collavo.engine.fingerprint import code_digest
 from collavo.errors import ConfigError
 from collavo.records import Segments
 
@@ -56,7 +57,8 @@ def open_cache(location: str, segmenter: Segmenter, image_size: int) -> CrayonCa
 
 def cache_key(segmenter: Segmenter, image_size: int) -> str:
     """The key of all that decides on the segments of an image, besides its bytes."""
-    return hashlib.sha256(f"{segmenter.fingerprint()} {image_size}".encode()).hexdigest()
+    parts = (segmenter.fingerprint(), image_size, code_digest(segmenter))
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
 class CrayonCache:

@@ -61,7 +61,7 @@ def features_key(model: Model) -> str:
         architecture.image_size,
         model.device.split(":")[0],
         type(model.mapper).__name__,
-        code_digest(architecture, model.mapper),
+        code_digest(*architecture.modules(), model.mapper),
     )
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
 

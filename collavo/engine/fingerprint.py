@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
-from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from collavo.engine.imports import answering_files
 from collavo.errors import ConfigError
 from collavo.records import ImageRef, Sample
 
 FILE = "fingerprint.json"
-
-_CODE = (
-    "records.py",
-    "engine",
-    "modeling",
-    "pipeline/base.py",
-    "datasets/mappers",
-)
-"""The files below `collavo/` whose text decides on answers; scoring is done anew in each launch."""
 
 
 def fingerprint(items: Mapping[str, Any]) -> str:
@@ -77,33 +67,18 @@ def _label(image: ImageRef) -> str:
 
 
 def code_digest(*used: Any) -> str:
-    """Hashes the code that makes answers.
+    """Hashes the code that makes answers: of the project, of plug-ins, and libraries' versions.
 
     Args:
-        used: Objects whose classes take part; those from outside this package (users' own) are
-            hashed with the file that defines them.
+        used: Objects whose classes take part: the model, its parts, pipeline, mapper, segmenter.
     """
-    total = hashlib.sha256(_own_code().encode())
-    for item in used:
-        module = inspect.getmodule(type(item))
-        source = getattr(module, "__file__", None)
-        if source and Path(source).is_file() and Path(source).suffix == ".py":
-            total.update(Path(source).read_bytes())
+    files = answering_files(used)
+    total = hashlib.sha256()
+    for name in sorted(files):
+        total.update(f"{name}\0".encode())
+        total.update(files[name].read_bytes())
     for package in ("torch", "transformers"):
         total.update(f"{package} {version_of(package)}\n".encode())
-    return total.hexdigest()
-
-
-@cache
-def _own_code() -> str:
-    root = Path(__file__).resolve().parents[1]
-    total = hashlib.sha256()
-    for name in _CODE:
-        place = root / name
-        files = [place] if place.suffix else sorted(place.rglob("*.py"))
-        for file in files:
-            total.update(file.relative_to(root).as_posix().encode())
-            total.update(file.read_bytes())
     return total.hexdigest()
 
 
@@ -140,12 +115,13 @@ def check_folder(folder: Path, items: Mapping[str, Any], key: str = "EVAL.RUN_DI
     Raises:
         ConfigError: It does; the message names what differs.
     """
-    file = folder / FILE
-    if not file.is_file():
-        return
-    try:
-        old = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError:
+    old = read_items(folder)
+    if old is None:
+        if holds_answers(folder):
+            raise ConfigError(
+                f"{folder} holds answers, but its {FILE} is absent or damaged, so nobody knows "
+                f"what they were made with. Choose another {key}, or start anew there with --fresh"
+            )
         return  # cut by a crash before any answer was stored; written again
     now = _plain(items)
     if old != now:
@@ -153,6 +129,35 @@ def check_folder(folder: Path, items: Mapping[str, Any], key: str = "EVAL.RUN_DI
             f"{folder} holds a run of another configuration: {'; '.join(differences(old, now))}. "
             f"Choose another {key}, or start anew there with --fresh"
         )
+
+
+def read_items(folder: Path) -> dict[str, Any] | None:
+    """Reads what a run folder was made with; None where that is absent or damaged."""
+    try:
+        found = json.loads((folder / FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) and found else None
+
+
+def holds_answers(folder: Path) -> bool:
+    """Whether a run folder has parts with anything in them."""
+    try:
+        return any(file.stat().st_size for file in (folder / "parts").glob("*.jsonl"))
+    except OSError:
+        return False
+
+
+def of_other_code(parent: Path, items: Mapping[str, Any], own: Path) -> list[Path]:
+    """Finds the run folders beside `own` whose answers differ from it in code alone."""
+    now = {key: value for key, value in _plain(items).items() if key != "code"}
+    found = []
+    for file in sorted(parent.glob(f"*/{FILE}")):
+        old = read_items(file.parent) if file.parent != own else None
+        same = old is not None and {k: v for k, v in old.items() if k != "code"} == now
+        if same and holds_answers(file.parent):
+            found.append(file.parent)
+    return found
 
 
 def write_items(folder: Path, items: Mapping[str, Any]) -> None:

@@ -66,6 +66,12 @@ def open_folder(task: Task, model: Model, processes: Processes, datasets: int) -
         store.lock.release()
         raise
     logger.info("%s: results go to %s", task.name, folder)
+    if not task.cfg.EVAL.RUN_DIR:
+        for other in fp.of_other_code(folder.parent, items, folder):
+            logger.info(
+                "%s holds answers of the same settings that other code made: they are not used",
+                other,
+            )
     processes.board.put(
         note, {"folder": str(folder), "launch": launch, "suspects": suspects.note()}
     )

@@ -171,7 +171,7 @@ def fingerprint_items(task: Task, model: Model) -> dict[str, Any]:
         "generation": asdict(generation_of(cfg)),
         "scoring": cfg.EVAL.SCORING,
         "reuse": cfg.EVAL.REUSE,
-        "code": code_digest(architecture, pipeline, segmenter, model.mapper),
+        "code": code_digest(*architecture.modules(), pipeline, segmenter, model.mapper),
     }
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
+from collavo.datasets.instruction.image_state import images_state
 from collavo.datasets.instruction.index import RowFile, RowIndex, file_index, row_id
 from collavo.datasets.instruction.rows import read_row
 from collavo.datasets.instruction.source import BadRows, SourceSpec
 from collavo.datasets.registration.readers.rows import parse_json
 from collavo.errors import DataError, MissingFileError
+from collavo.modeling.checkpoints.digest import file_digest
 from collavo.records import Conversation, ImageRef
 
 
@@ -89,8 +92,11 @@ class LlavaSource:
         """None: nothing is annotated."""
 
     def fingerprint(self) -> str:
-        """The sha256 of the index: rows' places, sizes, lengths."""
-        return self._index.digest()
+        """The sha256 of the file, and of the images' names, sizes and change times."""
+        whole = hashlib.sha256(self._index.digest().encode())
+        whole.update(file_digest(self._path).encode())
+        whole.update(images_state(self._root).encode())
+        return whole.hexdigest()
 
 
 def image_root(spec: SourceSpec) -> Path:

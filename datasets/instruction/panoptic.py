@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
+from collavo.datasets.instruction.image_state import images_state
 from collavo.datasets.instruction.shuffle import numbers
 from collavo.datasets.instruction.source import BadRows, SourceSpec
 from collavo.datasets.registration.readers.panoptic import (
@@ -157,10 +158,12 @@ class PanopticSource:
         return len(instruction.question) + max(map(len, names)) + len(NO_OBJECTS) + told
 
     def fingerprint(self) -> str:
-        """The sha256 of the JSON, the grid and the questions."""
+        """The sha256 of JSON, grid and questions, and of maps' and images' sizes and times."""
         told = f"{self.grid} {self._seed} {INSTRUCTIONS} {self.spec.classes} {FRAME_VERSION}"
         whole = hashlib.sha256(told.encode())
         whole.update(self._json.read_bytes())
+        whole.update(images_state(self._maps).encode())
+        whole.update(images_state(self._root).encode())
         return whole.hexdigest()
 
     def segments(self, row: int) -> Segments:

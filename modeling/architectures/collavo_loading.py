@@ -206,10 +206,16 @@ class PublishedCheckpoint:
         folder = self.source.folder
         files = [*self.source.files, folder / "config.json"]
         files += [folder / TOKENIZER_FILE] if self.tokenizer is not None else []
-        items = {**self.identity, "files": {file.name: file_digest(file) for file in files}}
+        digests = {_below(file, folder): file_digest(file) for file in files}
+        items = {**self.identity, "files": digests}
         if self.stage is not None:
             items["stage"] = {name: file_digest(f) for name, f in self.stage.files.items()}
         return hashlib.sha256(json.dumps(items, sort_keys=True).encode()).hexdigest()
+
+
+def _below(file: Path, folder: Path) -> str:
+    """A file's name with its folders: shards of one name may lie in several."""
+    return file.relative_to(folder).as_posix() if file.is_relative_to(folder) else file.name
 
 
 def rules_of(model: CoLLaVO) -> dict[str, TensorRule]:

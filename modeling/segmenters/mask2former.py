@@ -13,6 +13,7 @@ from torch import Tensor
 
 from collavo.datasets.registration.coco_panoptic import CLEAN_NAMES
 from collavo.errors import CheckpointError
+from collavo.modeling.pretrained import load_pretrained
 from collavo.modeling.segmenters.base import Segmenter
 from collavo.modeling.segmenters.mask2former_loading import load_mask2former
 from collavo.modeling.segmenters.mask2former_speed import use_fast_parts
@@ -104,7 +105,7 @@ class Mask2FormerSegmenter(Segmenter):
         if torch.device(device).type == "cpu":
             use_fast_parts(model)
         torch.nn.Module.to(model, device)
-        processor = Mask2FormerImageProcessorPil.from_pretrained(path)
+        processor = load_pretrained(Mask2FormerImageProcessorPil, path, "SEGMENTER.WEIGHTS")
         limits = thresholds or own_thresholds(model.config)
         segmenter = cls(model, processor, grid, limits, weights_digest(path, FILES))
         segmenter.origin = str(folder)

@@ -6,11 +6,12 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
 from collavo.errors import CheckpointError
+from collavo.modeling.pretrained import load_pretrained
 
 if TYPE_CHECKING:
     from transformers import Mask2FormerForUniversalSegmentation
@@ -23,23 +24,18 @@ def load_mask2former(folder: Path) -> Mask2FormerForUniversalSegmentation:
         CheckpointError: It is no Mask2Former, or its weights do not fit its config.json.
     """
     _check_type(folder)
-    from safetensors import SafetensorError
     from transformers import Mask2FormerForUniversalSegmentation
 
     with quiet_loading():
-        try:
-            loaded: Any = Mask2FormerForUniversalSegmentation.from_pretrained(
-                folder,
-                dtype=torch.float32,
-                use_safetensors=True,
-                local_files_only=True,
-                ignore_mismatched_sizes=True,
-                output_loading_info=True,
-            )
-        except (SafetensorError, OSError) as error:
-            raise CheckpointError(
-                f"SEGMENTER.WEIGHTS: {folder} cannot be loaded: {error}"
-            ) from error
+        loaded = load_pretrained(
+            Mask2FormerForUniversalSegmentation,
+            folder,
+            "SEGMENTER.WEIGHTS",
+            dtype=torch.float32,
+            local_files_only=True,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+        )
     model, info = loaded
     model.config.use_auxiliary_loss = True  # without it transformers drops what forward needs
     parameters = {name for name, _ in model.named_parameters()}

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from collavo.errors import CheckpointError
+from collavo.modeling.pretrained import load_pretrained
 from collavo.modeling.segmenters.mask2former_loading import quiet_loading
 from collavo.modeling.segmenters.training_model import place_queries
 
@@ -72,7 +73,7 @@ def new_mask2former(folder: Path, seed: int) -> Mask2FormerForUniversalSegmentat
 
     with quiet_loading(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        config = Mask2FormerConfig.from_pretrained(folder)
+        config = load_pretrained(Mask2FormerConfig, folder, "SEGMENTER.WEIGHTS")
         config.use_auxiliary_loss = True
         model = Mask2FormerForUniversalSegmentation(config).float()
     for module in model.modules():

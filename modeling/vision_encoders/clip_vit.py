@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from transformers import CLIPVisionConfig, CLIPVisionModel
 
+from collavo.modeling.pretrained import load_pretrained
 from collavo.modeling.vision_encoders.base import VisionEncoder, VisionFeatures
 from collavo.registry import VISION_ENCODERS
 
@@ -97,7 +98,7 @@ class CLIPVisionEncoder(VisionEncoder):
     @classmethod
     def from_pretrained(cls, folder: str | Path, image_size: int) -> CLIPVisionEncoder:
         """Loads a CLIP checkpoint of transformers and resizes its positions to `image_size`."""
-        source = CLIPVisionModel.from_pretrained(folder)
+        source = load_pretrained(CLIPVisionModel, folder, "the vision tower")
         fields = source.config.to_dict()
         encoder = cls({k: fields[k] for k in CLIP_L_14_336}, image_size)
         state = source.state_dict()

@@ -20,6 +20,11 @@ class Backend(ABC):
     def __init__(self, model: str) -> None:
         self.model = model
 
+    @property
+    def identity(self) -> str:
+        """What its judgements are kept under: the model, and what else decides its replies."""
+        return self.model
+
     @abstractmethod
     def complete(self, call: Call) -> Reply:
         """Answers a call.

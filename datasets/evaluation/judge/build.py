@@ -27,7 +27,7 @@ def judge_of(cfg: Any, store: Path, dry_run: bool = False) -> Judge | None:
         return None
     path = Path(keys.STORE).expanduser() if keys.STORE else store
     return Judge(
-        backend=_Unasked(keys.MODEL) if dry_run else _backend(cfg),
+        backend=_Unasked(cfg) if dry_run else _backend(cfg),
         store=JudgementStore(path),
         concurrency=keys.CONCURRENCY,
         patience=Patience(keys.RETRIES, keys.BACKOFF, keys.MAX_WAIT),
@@ -42,14 +42,28 @@ def _backend(cfg: Any) -> Backend:
     if keys.BACKEND == "hf":
         from collavo.datasets.evaluation.judge.local_backend import LocalBackend
 
-        return LocalBackend(keys.MODEL, keys.REVISION, cfg.DEVICE)
+        return LocalBackend(keys.MODEL, keys.REVISION, cfg.DEVICE, cfg.MODEL.TRUST_REMOTE_CODE)
     from collavo.datasets.evaluation.judge.openai_backend import OpenAIBackend
 
     return OpenAIBackend(keys.MODEL, keys.BASE_URL, keys.TIMEOUT)
 
 
 class _Unasked(Backend):
-    """Stands in a dry run, which needs neither a client nor a key."""
+    """Stands in a dry run, which needs neither a client nor a key; stored replies count as its."""
+
+    def __init__(self, cfg: Any) -> None:
+        super().__init__(cfg.JUDGE.MODEL)
+        self._cfg = cfg.JUDGE
+
+    @property
+    def identity(self) -> str:
+        if self._cfg.BACKEND == "hf":
+            from collavo.modeling.pretrained import content_of
+
+            return content_of(self.model, self._cfg.REVISION)
+        from collavo.datasets.evaluation.judge.openai_backend import endpoint_identity
+
+        return endpoint_identity(self.model, self._cfg.BASE_URL)
 
     def complete(self, call: object) -> object:  # type: ignore[override]
         raise AssertionError("a dry run asks nothing")

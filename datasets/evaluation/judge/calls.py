@@ -34,7 +34,7 @@ class Call:
     attempt: int = 0
 
     def key(self, judge: str) -> str:
-        """Returns the sha256 of all that decides the reply, the judge's name included."""
+        """Returns the sha256 of all that decides the reply, the judge's identity included."""
         text = json.dumps([judge, asdict(self)], sort_keys=True, ensure_ascii=True)
         return hashlib.sha256(text.encode("ascii")).hexdigest()
 

@@ -165,7 +165,7 @@ class Judge:
             RefusedError: The service refuses the call.
             FatalJudgeError: The service will refuse every call.
         """
-        key = call.key(self.model)
+        key = call.key(self.backend.identity)
         stored = self.store.get(key)
         if stored is not None:
             return stored
@@ -251,7 +251,7 @@ class Judge:
         used: list[str] = []
 
         def ask(call: Call) -> Reply:
-            used.append(call.key(self.model))
+            used.append(call.key(self.backend.identity))
             return self.ask(call)
 
         try:
@@ -265,7 +265,7 @@ class Judge:
         for protocol in items.values():
             for call in planned_calls(protocol):
                 plan = replace(plan, calls=plan.calls + 1)
-                if self.store.get(call.key(self.model)) is not None:
+                if self.store.get(call.key(self.backend.identity)) is not None:
                     plan = replace(plan, stored=plan.stored + 1)
                     continue
                 plan = replace(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
+from functools import cached_property
 from typing import Any
 
 from collavo.datasets.evaluation.judge.backends import Backend
 from collavo.datasets.evaluation.judge.calls import Call, FatalJudgeError, RefusedError, Reply
-from collavo.errors import CheckpointError
+from collavo.modeling.pretrained import content_of, load_pretrained
 
 DEFAULT_TOKENS = 256
 """Tokens of a reply at most where the protocol sets no limit."""
@@ -22,15 +23,28 @@ class LocalBackend(Backend):
         model: A folder or a hub id.
         revision: The hub id's revision; empty for the newest.
         device: "auto", "cpu" or "cuda".
+        trust_remote_code: Run code that the model brings along.
     """
 
     parallel = False
 
-    def __init__(self, model: str, revision: str = "", device: str = "auto") -> None:
+    def __init__(
+        self,
+        model: str,
+        revision: str = "",
+        device: str = "auto",
+        trust_remote_code: bool = False,
+    ) -> None:
         super().__init__(model)
+        self._trust = trust_remote_code
         self._revision, self._device = revision or None, device
         self._lock = threading.Lock()
         self._loaded: tuple[Any, Any] | None = None
+
+    @cached_property
+    def identity(self) -> str:
+        """The content of the model's folder, or a hub id with its revision."""
+        return content_of(self.model, self._revision or "")
 
     def complete(self, call: Call) -> Reply:
         with self._lock:
@@ -44,16 +58,11 @@ class LocalBackend(Backend):
 
             cuda = torch.cuda.is_available() if self._device == "auto" else self._device == "cuda"
             dtype = torch.bfloat16 if cuda else torch.float32
-            try:
-                tokenizer = AutoTokenizer.from_pretrained(self.model, revision=self._revision)
-                model: Any = AutoModelForCausalLM.from_pretrained(
-                    self.model, revision=self._revision, dtype=dtype
-                )
-            except (OSError, ValueError) as error:
-                raise CheckpointError(
-                    f"JUDGE.MODEL {self.model!r} cannot be loaded: {str(error)[:500]}; give a "
-                    "folder with a model and its tokenizer, or a hub id"
-                ) from error
+            given: dict[str, Any] = {"revision": self._revision, "trust_remote_code": self._trust}
+            tokenizer = load_pretrained(AutoTokenizer, self.model, "JUDGE.MODEL", **given)
+            model = load_pretrained(
+                AutoModelForCausalLM, self.model, "JUDGE.MODEL", dtype=dtype, **given
+            )
             self._loaded = model.to("cuda" if cuda else "cpu").eval(), tokenizer
         return self._loaded
 

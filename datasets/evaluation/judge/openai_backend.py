@@ -66,6 +66,11 @@ class OpenAIBackend(Backend):
         self._lock = threading.Lock()
         self._client: openai.OpenAI | None = None
 
+    @property
+    def identity(self) -> str:
+        """The model's name, with the address of an endpoint that is not OpenAI's own."""
+        return endpoint_identity(self.model, self._url)
+
     def complete(self, call: Call) -> Reply:
         import openai
 
@@ -146,6 +151,12 @@ class OpenAIBackend(Backend):
 
     def _without_key(self, text: str) -> str:
         return text.replace(self._key, "***") if self._key else text
+
+
+def endpoint_identity(model: str, base_url: str) -> str:
+    """Names a model with the address of its endpoint, where that is not OpenAI's own."""
+    base_url = base_url or os.environ.get("OPENAI_BASE_URL", "")
+    return f"{model} at {base_url}" if base_url else model
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
