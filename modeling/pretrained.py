@@ -29,6 +29,7 @@ def load_pretrained(
     Raises:
         CheckpointError: It cannot be loaded; the message names key and folder.
     """
+    from huggingface_hub.errors import StrictDataclassError
     from safetensors import SafetensorError
 
     if kind.__name__.startswith("Auto"):  # the others know their class and take no such argument
@@ -40,7 +41,7 @@ def load_pretrained(
     except (
         *(OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RuntimeError),
         *(ImportError, RecursionError, MemoryError, OverflowError, ZeroDivisionError),
-        SafetensorError,
+        *(SafetensorError, StrictDataclassError),
     ) as error:
         said = " ".join(f"{type(error).__name__}: {error}".split())[:LONGEST]
         hint = ""

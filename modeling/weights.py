@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import os
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import collavo
 from collavo.errors import CheckpointError, MissingFileError
+from collavo.json_files import read_object
 
 HUB_PATTERNS = ("*.json", "*.safetensors", "*.model", "*.txt")
 """What is fetched of a hub repository: no pickles, no code."""
@@ -135,10 +136,17 @@ def weight_files(folder: Path, key: str = "MODEL.WEIGHTS") -> list[Path]:
     single = folder / "model.safetensors"
     if not index.is_file():
         return [single] if single.is_file() else sorted(folder.glob("*.safetensors"))
-    try:
-        shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise CheckpointError(f"{key}: {index} is no weight index: {error}") from error
+    named = read_object(index, lambda said: CheckpointError(f"{key}: {said}")).get("weight_map")
+    if not isinstance(named, dict) or not all(isinstance(x, str) and x for x in named.values()):
+        raise CheckpointError(
+            f"{key}: {index} is no weight index: 'weight_map' has to name a file for each tensor"
+        )
+    shards = sorted(set(named.values()))
+    outside = [s for s in shards if os.path.isabs(s) or ".." in Path(s).parts or "\0" in s]
+    if outside:
+        raise CheckpointError(
+            f"{key}: {index} names the shard {outside[0]!r:.80}, which is not inside the folder"
+        )
     missing = [shard for shard in shards if not (folder / shard).is_file()]
     if missing:
         raise CheckpointError(

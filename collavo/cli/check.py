@@ -18,6 +18,7 @@ from collavo.errors import (
     MissingFileError,
     UserError,
 )
+from collavo.terminal import console, one_line, say
 
 if TYPE_CHECKING:
     from collavo.datasets.registration.survey import Survey
@@ -122,58 +123,57 @@ def _progress(name: str) -> Iterator[Callable[[int, int], None]]:
     if not sys.stderr.isatty():
         yield lambda done, of: None
         return
-    from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(f"{name}: images", total=None)
+    with Progress(console=console(stderr=True), transient=True) as bar:
+        task = bar.add_task(one_line(f"{name}: images"), total=None)
         yield lambda done, of: bar.update(task, completed=done, total=of)
 
 
 def _print(found: Survey) -> None:
     about = found.about
     where = "the built-in miniature, " if about["miniature"] else ""
-    print(f"{found.dataset}: {about['description']}")
+    say(f"{found.dataset}: {about['description']}")
     if about["root"]:
-        print(f"  root       {where}{about['root']}")
+        say(f"  root       {where}{about['root']}")
     for file in about["files"][:SHOWN]:
         digest = f"  sha256 {file['sha256']}" if file["sha256"] else ""
-        print(f"  file       {file['path']}  {file['bytes']:,} bytes{digest}")
+        say(f"  file       {file['path']}  {file['bytes']:,} bytes{digest}")
     if len(about["files"]) > SHOWN:
-        print(f"             ... and {len(about['files']) - SHOWN} more (--json lists all)")
+        say(f"             ... and {len(about['files']) - SHOWN} more (--json lists all)")
         if about["files_digest"]:
-            print(
+            say(
                 f"  all files  sha256 {about['files_digest']} (of the lines `sha256  name`, sorted)"
             )
     if about["layout"]:
-        print(f"  layout     {about['layout']}")
-    print(f"  questions  {about['questions']:,}{_counted(about)}")
+        say(f"  layout     {about['layout']}")
+    say(f"  questions  {about['questions']:,}{_counted(about)}")
     for line in _some([f"{name}: {count}" for name, count in about["categories"].items()]):
-        print(f"               {line}")
+        say(f"               {line}")
     per = about["questions_per_image"]
     contents = about["contents"]
     if contents is not None and contents != about["images"]:
-        print(f"  images     {about['images']:,}, {contents:,} of them different")
+        say(f"  images     {about['images']:,}, {contents:,} of them different")
     else:
-        print(f"  images     {about['images']:,}")
+        say(f"  images     {about['images']:,}")
     if about["smallest"]:
         small, large = about["smallest"], about["largest"]
-        print(f"               from {small[0]} x {small[1]} to {large[0]} x {large[1]} pixels")
+        say(f"               from {small[0]} x {small[1]} to {large[0]} x {large[1]} pixels")
     spread = ", ".join(_some([f"{n} x {k}" for k, n in per["images"].items()]))
-    print(f"  per image  {per['min']} to {per['max']} questions, mean {per['mean']} ({spread})")
+    say(f"  per image  {per['min']} to {per['max']} questions, mean {per['mean']} ({spread})")
     for row in about.get("prompts", ()):
-        print(f"  prompt     {row['sample_id']} [{row['image'] or 'no image'}]")
+        say(f"  prompt     {row['sample_id']} [{row['image'] or 'no image'}]")
         for line in row["prompt"].splitlines():
-            print(f"             | {line}")
+            say(f"             | {line}")
     for what in ("missing", "broken"):
         for image in _some(getattr(found, what)):
-            print(f"  {what:<9}  {image}")
+            say(f"  {what:<9}  {image}")
     for note in found.notes:
-        print(f"  note       {note}")
+        say(f"  note       {note}")
     for problem in found.problems:
-        print(f"  PROBLEM    {problem}")
+        say(f"  PROBLEM    {problem}")
     if not found.problems:
-        print("  all is well")
+        say("  all is well")
 
 
 def _counted(about: dict[str, Any]) -> str:
@@ -202,6 +202,6 @@ def _some(lines: list[str]) -> list[str]:
 def _print_rest(errors: dict[str, str], absent: dict[str, str]) -> None:
     for name, reason in absent.items():
         where = reason.splitlines()[0].removeprefix(f"{name} is missing: ")
-        print(f"{name}: not there: {where.partition(' (root from')[0]}")
+        say(f"{name}: not there: {where.partition(' (root from')[0]}")
     for name, error in errors.items():
-        print(f"{name}: error: {error}", file=sys.stderr)
+        say(f"{name}: error: {error}", sys.stderr)

@@ -102,13 +102,13 @@ def _pairs(
 
 def _print(comparisons: Sequence[Comparison], args: argparse.Namespace) -> None:
     from collavo.results.comparison_tables import print_comparison
-    from collavo.results.table import stdout_console
+    from collavo.terminal import console as stdout
 
-    console = stdout_console()
+    console = stdout()
     for comparison in comparisons:
         print_comparison(comparison, console, args.flips)
     if args.output:
-        console.print(f"every flip: {args.output}", markup=False)
+        console.print(f"every flip: {args.output}")
 
 
 def _correlate(args: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ import argparse
 import re
 
 from collavo.errors import EXIT_OK, ConfigError
+from collavo.terminal import say
 
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _UNITS |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
@@ -47,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     done = convert(source, args.target, args.kind, limit, DTYPES.get(args.dtype), args.seed)
     fresh = f", {done.fresh} of them new" if done.fresh else ""
     files = "1 file" if done.shards == 1 else f"{done.shards} files"
-    print(
+    say(
         f"{args.target}: {done.tensors} tensors{fresh}, {done.nbytes / 1e9:.3f} GB in {files} "
         f"(from {done.kind})"
     )

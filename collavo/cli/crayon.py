@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from collavo.errors import EXIT_FAILED_SAMPLES, EXIT_OK, ConfigError, UserError
+from collavo.terminal import say
 
 if TYPE_CHECKING:
     from collavo.modeling.segmenters.base import Segmenter
@@ -85,12 +86,12 @@ def _build_one(name: str, args: argparse.Namespace) -> bool:
         counts = build_cache(refs, segmenter, size, cache, batch, display.show)
     cache.close()
     for label, reason in counts.failed.items():
-        print(f"{name}: {label}: {reason}")
-    print(
+        say(f"{name}: {label}: {reason}")
+    say(
         f"{name}: {counts.images} images, {counts.made} segmented, {counts.known} known before, "
         f"{len(counts.failed)} failed; in {cache.path}"
     )
-    print(f"use them with --overrides CRAYON.CACHE {cache.path}")
+    say(f"use them with --overrides CRAYON.CACHE {cache.path}")
     return bool(counts.failed)
 
 
@@ -114,7 +115,7 @@ def _draw(args: argparse.Namespace) -> int:
         crayon = make_crayon_prompt(segments, segmenter.class_names)
         target = folder / f"{Path(ref.label).stem}_crayon.png"
         draw_crayon(picture, segments[0], segmenter.class_names).save(target)
-        print(f"{target}: {crayon.text[0]}")
+        say(f"{target}: {crayon.text[0]}")
     return EXIT_OK
 
 

@@ -11,6 +11,7 @@ from collavo.config import get_cfg
 from collavo.engine.board import EngineError
 from collavo.errors import EXIT_CRASH, EXIT_INTERRUPTED, EXIT_USAGE, UserError
 from collavo.registry import UnknownNameError
+from collavo.terminal import say
 
 _OPTIONS = {
     "limit": "EVAL.LIMIT",
@@ -63,12 +64,12 @@ def run(args: argparse.Namespace) -> int:
         code = getattr(error, "exit_code", EXIT_USAGE)
     except KeyboardInterrupt as stop:
         if speaks_here():
-            print("interrupted; what is finished is kept, run it again to go on", file=sys.stderr)
+            say("interrupted; what is finished is kept, run it again to go on", sys.stderr)
         code = EXIT_INTERRUPTED
         if isinstance(stop, Terminated) and launched():
             return code  # perhaps because another process died: that is no verdict of ours
     except EngineError as error:
-        print(f"error: {error}", file=sys.stderr)
+        say(f"error: {error}", sys.stderr)
         code = EXIT_CRASH
     leave_exit_code(code)
     return code

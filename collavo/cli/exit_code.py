@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+from collavo.terminal import say
+
 logger = logging.getLogger(__name__)
 
 VARIABLE = "COLLAVO_EXIT_CODE_FILE"
@@ -56,8 +58,8 @@ def tell_error(error: Exception, at_once: bool = False) -> None:
         at_once: Whether it is known to be this process's own.
     """
     if speaks_here():
-        print(f"error: {error}", file=sys.stderr, flush=True)
+        say(f"error: {error}", sys.stderr)
         return
     if not at_once:
         time.sleep(PATIENCE)
-    print(f"error: process {os.environ.get('RANK')}: {error}", file=sys.stderr, flush=True)
+    say(f"error: process {os.environ.get('RANK')}: {error}", sys.stderr)

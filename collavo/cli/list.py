@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from collavo import registry
 from collavo.errors import EXIT_OK
+from collavo.terminal import say
 
 if TYPE_CHECKING:
     from collavo.datasets.registration.places import Place
@@ -102,9 +103,9 @@ def _print_kinds(as_json: bool) -> None:
     if as_json:
         print(json.dumps(counts))
         return
-    print("list KIND names the registered ones of a kind:")
+    say("list KIND names the registered ones of a kind:")
     for kind, count in counts.items():
-        print(f"  {kind:<16} {count:>3}")
+        say(f"  {kind:<16} {count:>3}")
 
 
 def _print_groups(rows: list[Row]) -> None:
@@ -114,16 +115,16 @@ def _print_groups(rows: list[Row]) -> None:
     from collavo.datasets.registration.roots import HOW_TO_SET, named_root
 
     for group, names in GROUPS.items():
-        print(f"group {group}: {', '.join(names)}")
-    print(f"group {ALL}: those whose files are there")
+        say(f"group {group}: {', '.join(names)}")
+    say(f"group {ALL}: those whose files are there")
     place = named_root()
     if place is not None:
-        print(f"root: {place.path} (from {place.source})")
+        say(f"root: {place.path} (from {place.source})")
     elif any(row.place is not None and row.place.kind == MINIATURE for row in rows):
-        print(f"no dataset root is set, so the built-in miniature serves; {HOW_TO_SET}")
+        say(f"no dataset root is set, so the built-in miniature serves; {HOW_TO_SET}")
     missing = sum(row.place is not None and row.place.kind == MISSING for row in rows)
     if missing:
-        print(f"{missing} are missing: check NAME says what was looked for, and where")
+        say(f"{missing} are missing: check NAME says what was looked for, and where")
 
 
 def _json(row: Row) -> dict[str, object]:
@@ -139,7 +140,7 @@ def _print_table(kind: str, rows: list[Row]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from collavo.results.table import stdout_console
+    from collavo.terminal import console as stdout
 
     table = Table(title=f"{len(rows)} {kind.replace('_', ' ')}", title_justify="left")
     table.add_column("name", no_wrap=True)
@@ -152,4 +153,4 @@ def _print_table(kind: str, rows: list[Row]) -> None:
         table.add_column(column)
     for number, row in enumerate(rows):
         table.add_row(Text(row.name), *(Text(cells[number]) for cells in columns.values()))
-    stdout_console().print(table)
+    stdout().print(table)

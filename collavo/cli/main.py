@@ -9,11 +9,13 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import collavo
 from collavo.cli.exit_code import leave_exit_code
-from collavo.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, UserError
+from collavo.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_PIPE, EXIT_USAGE, UserError
 from collavo.registry import UnknownNameError
+from collavo.terminal import Formatter, Stdout, say
 
 COMMANDS = {
     "eval": ("collavo.cli.eval", "Evaluate a model on datasets; resumes where it stopped."),
@@ -30,6 +32,11 @@ COMMANDS = {
 }
 """Command -> its module and one line of help. Only the chosen module is imported."""
 
+_WORKING = ("eval", "train", "ablate", "crayon", "convert", "merge")
+"""Commands whose work is in files: they go on where nobody reads what they print."""
+
+_PLAIN = (logging.Formatter, type(None))
+
 _OPTIONS = ("--conf_files", "--config_overrides", "--user_dir", "--overrides")
 
 
@@ -43,11 +50,35 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if argv is None else argv)
     _set_up_logging()
+    stdout = sys.stdout
+    wrapped: Any = Stdout(stdout, goes_on=bool(words) and words[0] in _WORKING)
+    sys.stdout = wrapped
     try:
-        return _run(words)
+        return _caught(words)
+    finally:
+        sys.stdout = stdout
+
+
+def _caught(words: list[str]) -> int:
+    try:
+        code = _run(words)
+        sys.stdout.flush()
+        return code
     except (UserError, UnknownNameError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        say(f"error: {error}", sys.stderr)
         code = getattr(error, "exit_code", EXIT_USAGE)
+    except BrokenPipeError:  # `| head`: nobody reads on
+        code = EXIT_PIPE
+    except OSError as error:  # a path that is too long, a full disk, a file that may not be read
+        logging.getLogger(__name__).debug("where it was", exc_info=True)
+        say(f"error: {str(error)[:1000]}", sys.stderr)
+        code = EXIT_USAGE
+    except (RecursionError, MemoryError) as error:
+        logging.getLogger(__name__).debug("where it was", exc_info=True)
+        full = isinstance(error, MemoryError)
+        said = "memory ran out over" if full else "something is nested too deeply in"
+        print(f"error: {said} what was given", file=sys.stderr)
+        code = EXIT_USAGE
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         code = EXIT_INTERRUPTED
@@ -161,11 +192,10 @@ def _set_up_logging() -> None:
 
     Stdout holds results alone.
     """
-    logging.basicConfig(
-        level=logging.WARNING,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        datefmt="%H:%M:%S",
-        stream=sys.stderr,
-    )
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.StreamHandler) and type(handler.formatter) in _PLAIN:
+            line = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+            handler.setFormatter(Formatter(line, "%H:%M:%S"))
     if int(os.environ.get("RANK", "0")) == 0:
         logging.getLogger("collavo").setLevel(logging.INFO)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from collavo.errors import EXIT_OK
+from collavo.terminal import say
 
 _DTYPES = ("keep", "fp32", "bf16", "fp16")
 
@@ -34,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     done = merge(args.source, args.target, DTYPES.get(args.dtype))
     base = "" if done.bits == 16 else f" dequantised from {done.bits} bits"
     names = f"{' + '.join(done.adapters)} folded into {done.linears} linears{base}, "
-    print(
+    say(
         f"{args.target}: {names if done.adapters else ''}{done.trained} tensors as trained, "
         f"{done.nbytes / 1e9:.3f} GB (base {done.base})"
     )

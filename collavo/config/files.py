@@ -12,7 +12,7 @@ import yaml
 from fvcore.common.config import CfgNode
 
 from collavo.config.paths import configs_dir
-from collavo.errors import ConfigError, MissingFileError
+from collavo.errors import ConfigError, MissingFileError, UserError
 
 
 class _Yaml(CfgNode):
@@ -54,9 +54,12 @@ def read_yaml(path: Path) -> dict[str, Any]:
         ConfigError: The file is not UTF-8, YAML or a mapping, or its `_BASE_` leads back to it.
     """
     try:
-        if yaml.safe_load(path.read_text(encoding="utf-8")) is None:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if content is None:
             return {}
+        _check_base(content, path)
         loaded = _Yaml.load_yaml_with_base(str(path))
+        _check_size(loaded, path)
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not UTF-8 text: {error}") from error
     except yaml.YAMLError as error:
@@ -65,12 +68,47 @@ def read_yaml(path: Path) -> dict[str, Any]:
         problem = getattr(error, "problem", None) or str(error)
         raise ConfigError(f"{path}{line} is not safe YAML: {problem}") from error
     except RecursionError as error:
-        raise ConfigError(f"the _BASE_ of {path} leads back to itself") from error
+        raise ConfigError(
+            f"{path} is nested too deeply, or its _BASE_ leads back to itself"
+        ) from error
+    except UserError:
+        raise
+    except ValueError as error:  # a date that is none, a number of thousands of digits
+        raise ConfigError(f"{path} holds a value that cannot be read: {error}") from error
+    except OSError as error:
+        raise ConfigError(f"{path} or its _BASE_ cannot be read: {error}") from error
     except (TypeError, AssertionError) as error:
         raise ConfigError(f"{path} or its _BASE_ is not a mapping of keys: {error}") from error
     if not isinstance(loaded, dict):
         raise ConfigError(f"{path} holds {type(loaded).__name__}, not a mapping of keys to values")
     return loaded
+
+
+MOST_VALUES = 100_000
+"""Values of a configuration file, those behind aliases counted as often as they stand there."""
+
+
+def _check_base(content: Any, path: Path) -> None:
+    base = content.get("_BASE_", "") if isinstance(content, Mapping) else ""
+    listed = base if isinstance(base, list) else [base]
+    if not all(isinstance(name, str) for name in listed):
+        raise ConfigError(f"{path}: _BASE_ is {base!r:.60}; it has to be a path or a list of paths")
+
+
+def _check_size(content: Any, path: Path) -> None:
+    """Refuses aliases that lead back to themselves or multiply beyond all measure."""
+    count, waiting = 0, [(content, 0)]
+    while waiting:
+        value, depth = waiting.pop()
+        count += 1
+        if count > MOST_VALUES or depth > 64:
+            raise ConfigError(
+                f"{path} holds more than {MOST_VALUES} values or more than 64 levels: an alias "
+                "leads back to itself, or aliases multiply"
+            )
+        inner = value.values() if isinstance(value, Mapping) else value
+        if isinstance(value, Mapping | list):
+            waiting += [(item, depth + 1) for item in inner]
 
 
 def read_json_words(words: str | Sequence[str] | Mapping[str, Any] | None) -> dict[str, Any]:
@@ -88,10 +126,13 @@ def read_json_words(words: str | Sequence[str] | Mapping[str, Any] | None) -> di
         loaded = json.loads(text)
     except json.JSONDecodeError as error:
         raise ConfigError(
-            f"--config_overrides is not JSON at character {error.pos}: {error.msg}; got {text!r}"
+            f"--config_overrides is not JSON at character {error.pos}: {error.msg}; "
+            f"got {text!r:.200}"
         ) from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"--config_overrides cannot be read: {error!s:.200}") from error
     if not isinstance(loaded, dict):
-        raise ConfigError(f"--config_overrides must be a JSON object, got {text!r}")
+        raise ConfigError(f"--config_overrides must be a JSON object, got {text!r:.200}")
     return loaded
 
 

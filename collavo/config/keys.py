@@ -176,7 +176,7 @@ def _list(key: Key, value: Any) -> list[Any]:
 def _literal(text: str) -> Any:
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
         pass
     # [pope_test, mme]: names without quotes
     inner = text[1:-1] if text[-1:] in ("]", ")") else ""
@@ -184,7 +184,7 @@ def _literal(text: str) -> Any:
         return [word.strip().strip("'\"") for word in inner.split(",") if word.strip()]
     try:  # [{module: crayon}]: mappings as YAML writes them
         found = yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, RecursionError, ValueError):
         found = None
     if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
         raise ConfigError("it is not a list")

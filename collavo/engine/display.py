@@ -8,6 +8,8 @@ import sys
 import time
 from types import TracebackType
 
+from collavo.terminal import console, one_line
+
 logger = logging.getLogger(__name__)
 
 LOG_EVERY = 10.0
@@ -33,7 +35,6 @@ class Display:
         self._start = self._last = time.monotonic()
         self._bar = None
         if active and sys.stderr.isatty():
-            from rich.console import Console
             from rich.progress import (
                 BarColumn,
                 MofNCompleteColumn,
@@ -44,15 +45,15 @@ class Display:
             )
 
             self._bar = Progress(
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(),
                 MofNCompleteColumn(),
                 TimeElapsedColumn(),
                 TextColumn("left"),
                 TimeRemainingColumn(),
-                console=Console(stderr=True),
+                console=console(stderr=True),
             )
-            self._task = self._bar.add_task(name, total=total)
+            self._task = self._bar.add_task(one_line(name), total=total)
 
     def show(self, stored: int) -> None:
         """Shows that so many samples are stored."""

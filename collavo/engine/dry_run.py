@@ -9,6 +9,7 @@ from collavo.engine.display import words
 from collavo.engine.plan import Unit, make_units
 from collavo.engine.tasks import Task
 from collavo.errors import EXIT_OK
+from collavo.terminal import say
 
 if TYPE_CHECKING:
     from collavo.engine.accelerator import Processes
@@ -120,6 +121,6 @@ def _spread(units: Sequence[Unit]) -> list[Unit]:
 
 
 def _print(name: str, rows: Sequence[tuple[str, str]]) -> None:
-    print(f"{name}: dry run, nothing is stored")
+    say(f"{name}: dry run, nothing is stored")
     for label, value in rows:
-        print(f"  {label:<32} {value}")
+        say(f"  {label:<32} {value}")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from collavo.engine.plan import Unit
-from collavo.engine.store import STARTED, Appender, launch_of, rows_of_file
+from collavo.engine.store import STARTED, Appender, StoreError, launch_of, rows_of_file
 from collavo.records import Sample
 
 TRIES = 2
@@ -82,7 +82,7 @@ class Suspects:
         found = cls()
         for file in sorted((folder / STARTED).glob("*.jsonl")):
             if launch_of(file) < before:
-                found._add(list(rows_of_file(file)))
+                found._add([_checked(row, file) for row in rows_of_file(file)])
         return found
 
     def _add(self, rows: Sequence[dict[str, Any]]) -> None:
@@ -118,6 +118,23 @@ class Suspects:
     def _culprits(self, key: str) -> list[str]:
         names = self.blamed.get(key, [])
         return [name for name in dict.fromkeys(names) if names.count(name) >= TRIES]
+
+
+def _checked(row: dict[str, Any], file: Path) -> dict[str, Any]:
+    """A mark whose fields are texts.
+
+    Raises:
+        StoreError: They are not.
+    """
+    named = ("begin", "end", "alone", "sample")
+    if not all(isinstance(row[name], str) for name in named if name in row) or (
+        "alone" in row and "sample" not in row
+    ):
+        raise StoreError(
+            f"a mark in {file} is damaged: {json.dumps(row)[:120]}. Remove the line, or start anew "
+            "with --fresh"
+        )
+    return row
 
 
 def _unfinished(rows: Sequence[dict[str, Any]]) -> set[str]:

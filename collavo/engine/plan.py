@@ -150,10 +150,9 @@ def _read_ids(text: str) -> list[str]:
         try:
             with open(text[1:], encoding="utf-8") as file:
                 return [line.strip() for line in file if line.strip()]
-        except OSError as error:
-            raise DataError(
-                f"cannot read the sample ids of {text[1:]}: {error.strerror}"
-            ) from error
+        except (OSError, ValueError) as error:  # ValueError: no UTF-8, or a NUL in the path
+            said = error.strerror if isinstance(error, OSError) else str(error)
+            raise DataError(f"cannot read the sample ids of {text[1:]!r:.200}: {said}") from error
     return [part.strip() for part in text.split(",") if part.strip()]
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 import torch
 
 from collavo.engine.images import Loaded
-from collavo.engine.plan import common_prefix
+from collavo.engine.plan import MAX_QUESTIONS, common_prefix
 from collavo.errors import ConfigError
 from collavo.records import CrayonPrompt, Sample
 
@@ -25,6 +25,13 @@ if TYPE_CHECKING:
     from collavo.modeling.architectures.base import Architecture
     from collavo.modeling.image_policies.base import VisualInput
     from collavo.pipeline.base import Pipeline
+
+
+Worded = tuple[str, tuple[int, ...]]
+"""A prompt and its token ids."""
+
+GROUPS_KEPT = 4
+"""Images of more than one unit whose prompts are kept; their units come one after the other."""
 
 
 @dataclass(frozen=True)
@@ -141,6 +148,7 @@ class Preparer:
         self._architecture, self._pipeline, self._crayons = architecture, pipeline, crayons
         self._device, self._stats = device, stats
         self._share_words = share_words
+        self._groups: dict[tuple[str, int, str | None], tuple[dict[str, Worded], int]] = {}
 
     def prepare(self, items: Sequence[Loaded], share: bool = True) -> Batch:
         """Makes the inputs of the open questions of `items`.
@@ -180,13 +188,31 @@ class Preparer:
         rows = []
         with self._stats.timed("tokens"):
             for owner, (item, text) in enumerate(zip(items, texts, strict=True)):
-                group = item.unit.group if share else item.pending
-                worded = {s.sample_id: self._worded(s, text) for s in group}
-                shared = common_prefix([ids for _, ids in worded.values()]) if share else 0
+                if share:
+                    worded, shared = self._group(item.unit.group, text)
+                else:
+                    worded, shared = {s.sample_id: self._worded(s, text) for s in item.pending}, 0
                 rows += [Row(s, owner, *worded[s.sample_id], shared) for s in item.pending]
         return rows
 
-    def _worded(self, sample: Sample, text: str | None) -> tuple[str, tuple[int, ...]]:
+    def _group(self, group: tuple[Sample, ...], text: str | None) -> tuple[dict[str, Worded], int]:
+        """Words all questions on an image, and counts the tokens that they begin with alike.
+
+        The units of an image with very many questions share them: worded anew for each unit, the
+        work would grow with the square of the questions.
+        """
+        key = (group[0].sample_id, len(group), text)
+        if key not in self._groups:
+            worded = {s.sample_id: self._worded(s, text) for s in group}
+            shared = common_prefix([ids for _, ids in worded.values()])
+            if len(group) <= MAX_QUESTIONS:  # one unit, which comes once
+                return worded, shared
+            self._groups[key] = worded, shared
+            while len(self._groups) > GROUPS_KEPT:
+                self._groups.pop(next(iter(self._groups)))
+        return self._groups[key]
+
+    def _worded(self, sample: Sample, text: str | None) -> Worded:
         """Returns the prompt of a sample and its token ids."""
         prompt = self._architecture.render(self._pipeline.prompt(sample), text)
         tokens = self._architecture.tokenize(prompt)

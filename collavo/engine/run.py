@@ -45,6 +45,7 @@ from collavo.modeling.weights import BUILTIN
 from collavo.results.report import Report, versions
 from collavo.results.table import print_report, print_summary
 from collavo.results.tracking import require_tracker, track
+from collavo.terminal import say
 
 if TYPE_CHECKING:
     from collavo.engine.models import Model
@@ -260,14 +261,14 @@ def exit_code(report: Report, cfg: Any, verified: Mapping[str, Any] | None) -> i
 
 def _say_where(folder: Path, verified: Mapping[str, Any] | None) -> None:
     if verified is not None:
-        print(f"verify: {verified['samples']} answered again, {len(verified['flips'])} differ")
+        say(f"verify: {verified['samples']} answered again, {len(verified['flips'])} differ")
         for flip in verified["flips"]:
-            print(f"  {flip['sample_id']}: {flip['stored']!r}, alone {flip['alone']!r}")
-    print(f"results:  {folder / 'results.json'}")
+            say(f"  {flip['sample_id']}: {flip['stored']!r}, alone {flip['alone']!r}")
+    say(f"results:  {folder / 'results.json'}")
     if (folder / SUBMISSION).is_dir():
-        print(f"to send:  {folder / SUBMISSION}")
+        say(f"to send:  {folder / SUBMISSION}")
     if (folder / "pictures").is_dir():
-        print(f"pictures: {folder / 'pictures'}")
+        say(f"pictures: {folder / 'pictures'}")
 
 
 def _tree(node: Any) -> Any:

@@ -10,11 +10,12 @@ import shutil
 import socket
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from collavo.errors import ConfigError, UserError
+from collavo.json_files import parse_object
 
 PARTS, STARTED, STATS = "parts", "started", "stats"
 
@@ -56,15 +57,26 @@ class Stored:
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Stored:
-        """Reads the object of one line."""
-        return cls(
-            row["id"],
+        """Reads the object of one line.
+
+        Raises:
+            StoreError: A field lacks or is of another type.
+        """
+        found = cls(
+            row.get("id", ""),
             row.get("image", ""),
             row.get("answer"),
             row.get("crayon", ""),
             row.get("error"),
             row.get("extra", {}),
         )
+        texts = (found.sample_id, found.digest, found.crayon_text)
+        optional = (found.answer, found.error)
+        good = all(isinstance(x, str) for x in texts) and found.sample_id != ""
+        good = good and all(x is None or isinstance(x, str) for x in optional)
+        if not (good and isinstance(found.extra, Mapping)):
+            raise _damaged(f"{json.dumps(row)[:120]} is no answer to a sample")
+        return found
 
 
 class Appender:
@@ -242,8 +254,10 @@ class Store:
         texts: dict[str, str] = {}
         found: dict[str, Stored] = {}
         for row in rows_of(self.folder / PARTS):
-            row["crayon"] = texts.setdefault(row.get("crayon", ""), row.get("crayon", ""))
             new = Stored.from_row(row)
+            # one text object for the questions of an image, which are very many
+            crayon = texts.setdefault(new.crayon_text, new.crayon_text)
+            new = replace(new, crayon_text=crayon)
             old = found.get(new.sample_id)
             if old and new.answer is None and old.answer is not None and old.digest == new.digest:
                 continue
@@ -279,11 +293,11 @@ def rows_of_file(file: Path) -> Iterable[dict[str, Any]]:
         for number, line in enumerate(stream, 1):
             if not line.endswith(b"\n"):
                 return
-            try:
-                row = json.loads(line)
-            except ValueError as error:
-                raise StoreError(
-                    f"{file}:{number} is damaged ({error}). Remove that line to answer its sample "
-                    "again, or start anew with --fresh"
-                ) from error
-            yield row
+            yield parse_object(line, f"{file}:{number}", _damaged)
+
+
+def _damaged(said: str) -> StoreError:
+    return StoreError(
+        f"a line of the run is damaged: {said}. Remove that line to answer its sample again, or "
+        "start anew with --fresh"
+    )

@@ -9,8 +9,9 @@ from collavo.results.comparison import Comparison, Flip
 from collavo.results.correlation import FEWEST, Correlation
 from collavo.results.pairing import changes_answers
 from collavo.results.report import INTERVAL
-from collavo.results.table import print_table, stdout_console
+from collavo.results.table import print_table
 from collavo.results.units import shown, shown_interval, shown_unit
+from collavo.terminal import console as stdout
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -38,11 +39,10 @@ def print_comparison(found: Comparison, console: Console, flips: int) -> None:
     columns = ("figure", "first", "second", "difference", f"{INTERVAL} of it", "unit")
     print_table(console, title, columns, rows)
     for sentence in _tests(found):
-        console.print(sentence, markup=False)
+        console.print(sentence)
     console.print(
         f"{len(found.fixed)} samples fixed, {len(found.broken)} broken; "
         f"{found.changed} answers differ as text",
-        markup=False,
     )
     for what, listed in (("Fixed", found.fixed), ("Broken", found.broken)):
         if listed[:flips]:
@@ -51,12 +51,12 @@ def print_comparison(found: Comparison, console: Console, flips: int) -> None:
             print_table(console, f"{what}{more}", heads, [_row(x) for x in listed[:flips]])
     _print_settings(found, console)
     for note in found.notes:
-        console.print(f"note: {note}", markup=False)
+        console.print(f"note: {note}")
 
 
 def print_correlations(found: Sequence[Correlation], console: Console | None = None) -> None:
     """Prints one row for each pair of figures."""
-    console = console or stdout_console()
+    console = console or stdout()
     columns = ("figure", "with", "runs", "Pearson r", "p", "Spearman rho", "p ")
     rows = [
         (x.first, x.second, x.runs, x.pearson, x.pearson_p, x.spearman, x.spearman_p) for x in found
@@ -65,7 +65,6 @@ def print_correlations(found: Sequence[Correlation], console: Console | None = N
     if any(x.pearson is None for x in found):
         console.print(
             f"note: no coefficient for fewer than {FEWEST} runs, or where a figure is constant",
-            markup=False,
         )
 
 
@@ -94,7 +93,7 @@ def _print_settings(found: Comparison, console: Console) -> None:
         if rows:
             print_table(console, title, ("item", "first", "second"), rows)
         if len(differ) > len(rows):
-            console.print(f"... and {len(differ) - len(rows)} more", markup=False)
+            console.print(f"... and {len(differ) - len(rows)} more")
 
 
 def _row(flip: Flip) -> tuple[str, ...]:

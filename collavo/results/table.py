@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from collavo.results.files import cell
 from collavo.results.report import INTERVAL, PUBLISHED, Report
+from collavo.terminal import console as stdout
+from collavo.terminal import one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 FAILURES_SHOWN = 10
-
-_WIDTH = 140  # where there is no terminal to ask
 
 
 def print_report(report: Report, console: Console | None = None) -> None:
@@ -24,7 +23,7 @@ def print_report(report: Report, console: Console | None = None) -> None:
         report: The report.
         console: Where to; standard output by default.
     """
-    console = console or stdout_console()
+    console = console or stdout()
     flags = report.flags.sentences()
     names = ", ".join(sentence.split(":")[0] for sentence in flags)
     title = f"{report.dataset} [{names}]" if names else report.dataset
@@ -34,23 +33,21 @@ def print_report(report: Report, console: Console | None = None) -> None:
         shown = len(columns) if report.intervals else len(columns) - 1
         print_table(console, title, columns[:shown], [row[:shown] for row in rows])
     else:
-        console.print(f"{title}: no score", markup=False)
+        console.print(f"{title}: no score")
     for name, heads, cells in report.shown_tables():
         print_table(console, name, heads, cells)
     if report.evaluation is not None and report.comparison():
         print_table(console, "Published figures beside ours", PUBLISHED, report.published_rows())
     for note in report.notes:
-        console.print(f"note: {note}", markup=False)
+        console.print(f"note: {note}")
     for sentence in (*filter(None, [report.interval_note()]), *flags):
-        console.print(f"note: {sentence}", markup=False)
+        console.print(f"note: {sentence}")
     if report.model_line():
-        console.print(report.model_line(), markup=False)
+        console.print(report.model_line())
     counts = report.counts
-    console.print(
-        f"{counts.answered} of {counts.expected} answered, {counts.failed} failed", markup=False
-    )
+    console.print(f"{counts.answered} of {counts.expected} answered, {counts.failed} failed")
     for sample_id, error in report.failures[:FAILURES_SHOWN]:
-        console.print(f"failed: {sample_id}: {error}", markup=False)
+        console.print(f"failed: {sample_id}: {error}")
     if len(report.failures) > FAILURES_SHOWN:
         console.print(f"... and {len(report.failures) - FAILURES_SHOWN} more, see results.json")
 
@@ -73,14 +70,7 @@ def print_summary(reports: Sequence[Report], console: Console | None = None) -> 
     columns = ("dataset", "figure", "value", "unit", "answered", "flags")
     lines = {line for report in reports if (line := report.model_line())}
     title = f"{len(reports)} datasets" + (f", {lines.pop()}" if len(lines) == 1 else "")
-    print_table(console or stdout_console(), title, columns, rows)
-
-
-def stdout_console() -> Console:
-    """Returns standard output as tables are printed to it."""
-    from rich.console import Console
-
-    return Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
+    print_table(console or stdout(), title, columns, rows)
 
 
 def print_table(
@@ -100,15 +90,14 @@ def print_table(
         decimals: Of numbers that are not whole.
     """
     from rich import box
-    from rich.markup import escape
     from rich.table import Table
 
     listed = [list(row) for row in rows]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for k, column in enumerate(columns):
         numeric = all(isinstance(row[k], (int, float, type(None))) for row in listed)
-        table.add_column(escape(column), justify="right" if numeric else "left")
+        table.add_column(one_line(column), justify="right" if numeric else "left")
     for row in listed:
-        table.add_row(*(escape(cell(value, decimals)) for value in row))
-    console.print(f"[bold]{escape(title)}[/bold]")
+        table.add_row(*(one_line(cell(value, decimals)) for value in row))
+    console.print(one_line(title), style="bold")
     console.print(table)

@@ -129,8 +129,8 @@ def _of_mix(spec: SourceSpec, path: Path, depth: int) -> list[SourceSpec]:
         raise ConfigError(f"the mix {path} names itself, or mixes lie {depth} deep")
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"the mix {path} is no YAML: {error}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ConfigError(f"the mix {path} is no YAML: {error!s:.200}") from error
     listed = content.get("sources") if isinstance(content, Mapping) else content
     if not isinstance(listed, list) or not listed:
         raise ConfigError(

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from collavo.errors import CheckpointError
 from collavo.modeling.architectures.published import LINEARS, VIT, published_shapes
+from collavo.modeling.checkpoints.config_fields import check_published
 from collavo.modeling.checkpoints.folder import CheckpointFolder
 from collavo.modeling.checkpoints.rules import TensorRule
 from collavo.modeling.checkpoints.write import TORCH_DTYPES, Outgoing, cut_shards, write_shards
@@ -97,6 +98,7 @@ def open_published(folder: str | Path) -> tuple[CheckpointFolder, int]:
         MissingFileError: A file is not there.
     """
     source = CheckpointFolder(folder)
+    check_published(source.config, str(source.folder / "config.json"))
     published_shapes(source.config)
     rank = _rank(source)
     source.check(published_shapes(source.config, rank))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from safetensors import SafetensorError, safe_open
 
 from collavo.errors import CheckpointError
+from collavo.json_files import read_object
 from collavo.modeling.weights import check_folder, weight_files
 
 if TYPE_CHECKING:
@@ -56,14 +56,7 @@ class CheckpointFolder:
     @cached_property
     def config(self) -> dict[str, Any]:
         """The fields of config.json."""
-        path = self.folder / "config.json"
-        try:
-            fields = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise CheckpointError(f"{path} is no JSON: {error}") from error
-        if not isinstance(fields, dict):
-            raise CheckpointError(f"{path} holds no JSON object")
-        return fields
+        return read_object(self.folder / "config.json", CheckpointError)
 
     @cached_property
     def files(self) -> list[Path]:

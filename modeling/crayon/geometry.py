@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from collavo.errors import CheckpointError
+from collavo.json_files import read_object
 from collavo.modeling.architectures.published import vision_fields
+from collavo.modeling.checkpoints.config_fields import check_published
 from collavo.modeling.weights import builtin_weights, resolve_config
 
 
@@ -28,10 +29,9 @@ def crayon_geometry(cfg: Any) -> tuple[int, tuple[int, int]]:
     name = str(cfg.RESUME_FROM or cfg.MODEL.WEIGHTS)
     key = "RESUME_FROM" if cfg.RESUME_FROM else "MODEL.WEIGHTS"
     path = _config(name or str(builtin_weights("collavo")), str(cfg.MODEL.REVISION), key)
-    try:
-        vision = vision_fields(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, AttributeError) as error:
-        raise CheckpointError(f"{path} is no JSON object: {error}") from error
+    fields = read_object(path, CheckpointError)
+    check_published(fields, str(path))
+    vision = vision_fields(fields)
     size = int(cfg.INPUT.IMAGE_SIZE or vision["image_size"])
     side = size // int(vision["patch_size"])
     return size, (side, side)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -58,7 +59,8 @@ class Mask2FormerSegmenter(Segmenter):
         self.grid = grid
         self.thresholds = thresholds or Thresholds()
         self.class_names = clean_class_names(model.config.id2label or {})
-        self.untrained = bool((getattr(model.config, "collavo", None) or {}).get("untrained"))
+        about = getattr(model.config, "collavo", None)
+        self.untrained = isinstance(about, Mapping) and bool(about.get("untrained"))
         self._digest = digest
 
     @classmethod
@@ -106,6 +108,7 @@ class Mask2FormerSegmenter(Segmenter):
             use_fast_parts(model)
         torch.nn.Module.to(model, device)
         processor = load_pretrained(Mask2FormerImageProcessorPil, path, "SEGMENTER.WEIGHTS")
+        _try(processor, path)
         limits = thresholds or own_thresholds(model.config)
         segmenter = cls(model, processor, grid, limits, weights_digest(path, FILES))
         segmenter.origin = str(folder)
@@ -136,6 +139,29 @@ class Mask2FormerSegmenter(Segmenter):
         return hashlib.sha256(repr(settings).encode()).hexdigest()
 
 
+def _try(processor: Any, folder: Path) -> None:
+    """Prepares one small image, since a processor takes settings of any kind until it is used.
+
+    Raises:
+        CheckpointError: It cannot.
+    """
+    size = getattr(processor, "size", None)
+    numbers = [n for n in dict(size or {}).values() if isinstance(n, int | float)]
+    try:
+        if any(n > LARGEST_SIDE for n in numbers):
+            raise ValueError(f"size {size} is beyond {LARGEST_SIDE} pixels")
+        image = np.zeros((3, 8, 8), dtype=np.uint8)
+        processor(images=[image], return_tensors="pt", input_data_format="channels_first")
+    except (ValueError, TypeError, KeyError, AttributeError, RuntimeError, IndexError) as error:
+        raise CheckpointError(
+            f"SEGMENTER.WEIGHTS: preprocessor_config.json in {folder} cannot be used: {error}"
+        ) from error
+
+
+LARGEST_SIDE = 8192
+"""Pixels that a processor may bring images to."""
+
+
 def given_thresholds(cfg: Any) -> dict[str, float]:
     """Returns the thresholds that a configuration sets, by their names in `Thresholds`."""
     given = {
@@ -155,7 +181,10 @@ def own_thresholds(config: Any) -> Thresholds:
     Raises:
         CheckpointError: A threshold is unknown, or is no number from 0 to 1.
     """
-    fields = (getattr(config, "collavo", None) or {}).get("thresholds") or {}
+    own = getattr(config, "collavo", None) or {}
+    fields = own.get("thresholds") or {} if isinstance(own, Mapping) else own
+    if not isinstance(fields, Mapping):
+        raise CheckpointError(f"SEGMENTER.WEIGHTS: config.json has the thresholds {fields!r:.60}")
     for name, value in fields.items():
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if name not in vars(Thresholds()) or not number or not 0 <= value <= 1:
@@ -171,7 +200,12 @@ def clean_class_names(id2label: Mapping[Any, str]) -> tuple[str, ...]:
 
     A checkpoint with 133 classes that it does not name ("LABEL_0") has COCO panoptic's.
     """
-    names = tuple(str(id2label[key]) for key in sorted(id2label, key=int))
+    try:
+        names = tuple(str(id2label[key]) for key in sorted(id2label, key=int))
+    except (ValueError, TypeError) as error:
+        raise CheckpointError(
+            f"SEGMENTER.WEIGHTS: id2label of config.json has other keys than numbers: {error}"
+        ) from error
     unnamed = all(name == f"LABEL_{position}" for position, name in enumerate(names))
     if unnamed and len(names) == len(CLEAN_NAMES):
         return CLEAN_NAMES

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from collavo.errors import CheckpointError
+from collavo.json_files import read_object
 from collavo.modeling.pretrained import load_pretrained
 
 if TYPE_CHECKING:
     from transformers import Mask2FormerForUniversalSegmentation
+
+
+LARGEST_NUMBER = 1 << 20
+"""In a segmenter's config.json: its largest sizes are some thousands."""
+
+MOST_LAYERS = 1024
 
 
 def load_mask2former(folder: Path) -> Mask2FormerForUniversalSegmentation:
@@ -52,14 +58,32 @@ def load_mask2former(folder: Path) -> Mask2FormerForUniversalSegmentation:
 
 def _check_type(folder: Path) -> None:
     path = folder / "config.json"
-    try:
-        kind = json.loads(path.read_text(encoding="utf-8")).get("model_type")
-    except (ValueError, AttributeError) as error:
-        raise CheckpointError(f"{path} is no JSON object: {error}") from error
+    fields = read_object(path, CheckpointError)
+    _refuse_absurd(fields, str(path))
+    kind = fields.get("model_type")
     if kind != "mask2former":
         raise CheckpointError(
             f"SEGMENTER.WEIGHTS: {folder} holds a model of type {kind!r}, not 'mask2former'"
         )
+
+
+def _refuse_absurd(value: Any, place: str) -> None:
+    """Refuses numbers that no model has, before memory is asked for them.
+
+    Raises:
+        CheckpointError: One is beyond `LARGEST_NUMBER`, or there are very many layers.
+    """
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            layers = "layers" in str(name) and isinstance(inner, int) and inner > MOST_LAYERS
+            if layers:
+                raise CheckpointError(f"{place}: {name} is {inner}; at most {MOST_LAYERS}")
+            _refuse_absurd(inner, f"{place}, {name!s:.40}")
+    elif isinstance(value, list):
+        for inner in value[:4096]:
+            _refuse_absurd(inner, place)
+    elif isinstance(value, int | float) and not abs(value) <= LARGEST_NUMBER:
+        raise CheckpointError(f"{place} is {value!r:.40}; at most {LARGEST_NUMBER}")
 
 
 @contextmanager

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from collavo.errors import CheckpointError
+from collavo.errors import CheckpointError, UserError
+from collavo.json_files import read_object
 from collavo.modeling.pretrained import load_pretrained
 from collavo.modeling.segmenters.mask2former_loading import quiet_loading
 from collavo.modeling.segmenters.training_model import place_queries
@@ -47,9 +48,11 @@ def read_processor(folder: Path) -> ProcessorSettings:
     """
     path = folder / PROCESSOR
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
+        fields = read_object(path, CheckpointError)
         height, width = int(fields["size"]["height"]), int(fields["size"]["width"])
         mean, std = tuple(fields["image_mean"]), tuple(fields["image_std"])
+    except UserError:
+        raise
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(
             f"{path} names no size with height and width, image_mean and image_std: {error}"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from collavo.errors import CheckpointError
+from collavo.json_files import read_object
 from collavo.modeling.checkpoints.stage_folder import is_stage, open_stage
 from collavo.modeling.weights import builtin_weights, resolve_weights
 
@@ -48,14 +48,8 @@ def _of_model(folder: Path) -> str:
     config = folder / "config.json"
     if not config.is_file():
         return PUBLISHED
-    try:
-        named = (json.loads(config.read_text(encoding="utf-8")).get("collavo") or {}).get(
-            "segmenter"
-        )
-    except (ValueError, AttributeError) as error:
-        raise CheckpointError(
-            f"{config} is no JSON object of the expected form: {error}"
-        ) from error
+    about = read_object(config, CheckpointError).get("collavo") or {}
+    named = about.get("segmenter") if isinstance(about, dict) else about
     if named == BUILTIN:
         return str(builtin_weights("segmenter"))
     if named and (folder / named).is_dir():

@@ -18,6 +18,7 @@ from collavo.config.paths import assets_dir, cache_dir
 from collavo.engine.ablation.contents import state_of
 from collavo.engine.ablation.plan import Arm, Plan, Settings, Stage
 from collavo.errors import ConfigError
+from collavo.json_files import read_object
 
 DONE = "done.json"
 
@@ -125,7 +126,7 @@ class Job:
     def done(self) -> Mapping[str, Any] | None:
         """What it left when it was finished; None before."""
         file = self.folder / DONE
-        return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+        return read_object(file, ConfigError) if file.is_file() else None
 
     @property
     def runs(self) -> Path:

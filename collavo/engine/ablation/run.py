@@ -21,7 +21,9 @@ from collavo.engine.folder import check_writable
 from collavo.engine.store import RunLock
 from collavo.errors import EXIT_FAILED_SAMPLES, EXIT_OK, ConfigError, UserError
 from collavo.results.files import plain, write_text
-from collavo.results.table import print_table, stdout_console
+from collavo.results.table import print_table
+from collavo.terminal import console as stdout
+from collavo.terminal import say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -84,9 +86,9 @@ def run_ablation(plan: Plan, given: Given, options: Options) -> int:
     measures = measure(jobs, list(plan.figures.values()), cfg)
     report = AblationReport(plan, arms, seeds, measures, failures, options.command)
     _write(report, work, options.target)
-    _print(report, stdout_console())
+    _print(report, stdout())
     for path in filter(None, (work / "ablation.md", options.target)):
-        print(f"table:    {path}")
+        say(f"table:    {path}")
     return EXIT_FAILED_SAMPLES if failures else EXIT_OK
 
 
@@ -137,4 +139,4 @@ def _print(report: AblationReport, console: Console) -> None:
         for table in tables:
             print_table(console, f"{heading}: {table.title}", table.columns, table.rows)
     for note in report.notes():
-        console.print(f"note: {note}", markup=False)
+        console.print(f"note: {note}")

@@ -25,6 +25,7 @@ from collavo.engine.training.randomness import read_random, write_random
 from collavo.engine.training.setup import Setup
 from collavo.engine.training.trainable import Trained
 from collavo.errors import CheckpointError, UserError
+from collavo.json_files import read_object
 
 logger = logging.getLogger(__name__)
 
@@ -200,10 +201,12 @@ def read_state(path: Path) -> State:
         CheckpointError: It is no checkpoint of this format.
     """
     try:
-        fields = json.loads((path / STATE).read_text(encoding="utf-8"))
+        fields = read_object(path / STATE, CheckpointError)
         if fields.pop("format") != 1:
             raise CheckpointError(f"{path} is a checkpoint of another version of the toolkit")
         return State(**fields)
+    except UserError:
+        raise
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path} is no checkpoint of a training: {error}") from error
 

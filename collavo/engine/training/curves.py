@@ -19,9 +19,10 @@ def read_metrics(file: Path) -> list[dict[str, Any]]:
     for line in file.read_text(encoding="utf-8").splitlines():
         try:
             row = json.loads(line)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             continue
-        rows.append(row)
+        if isinstance(row, dict):
+            rows.append(row)
     return rows
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from collavo.engine.display import words
 from collavo.engine.store import writing_failed
 from collavo.engine.training.curves import read_metrics
+from collavo.terminal import console, one_line
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +105,6 @@ class Meter:
 
 
 def _bar(name: str, first: int, steps: int) -> tuple[Any, Any]:
-    from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -114,13 +114,13 @@ def _bar(name: str, first: int, steps: int) -> tuple[Any, Any]:
     )
 
     bar = Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=console(stderr=True),
     )
-    task = bar.add_task(name, total=steps, completed=first)
+    task = bar.add_task(one_line(name), total=steps, completed=first)
     bar.start()
     return bar, task

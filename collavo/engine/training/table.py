@@ -7,14 +7,11 @@ from collections.abc import Sequence
 from torch import nn
 
 from collavo.engine.training.trainable import Trained, trainable_rows
-
-_WIDTH = 120
-"""Columns of the table where it goes to a file."""
+from collavo.terminal import console
 
 
 def show_trainable(stage: str, model: nn.Module, trained: Sequence[Trained]) -> None:
     """Prints name, shape, count and learning rate of what is trained, to stderr."""
-    from rich.console import Console
     from rich.table import Table
 
     whole = sum(p.numel() for p in model.parameters())
@@ -26,7 +23,4 @@ def show_trainable(stage: str, model: nn.Module, trained: Sequence[Trained]) -> 
         table.add_column(name, justify="right" if right else "left", overflow="fold")
     for name, shape, times, numbers, lr, side in trainable_rows(trained):
         table.add_row(name, shape, str(times), f"{numbers:,}", f"{lr:g}", side or "all kinds")
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        console = Console(stderr=True, width=_WIDTH)
-    console.print(table)
+    console(stderr=True).print(table)

@@ -6,12 +6,14 @@ import email.utils
 import importlib.util
 import math
 import os
+import queue
 import threading
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from collavo.datasets.evaluation.judge.backends import Backend
+from collavo.datasets.evaluation.judge.bounded_http import bounded_client
 from collavo.datasets.evaluation.judge.calls import (
     Call,
     FatalJudgeError,
@@ -19,13 +21,14 @@ from collavo.datasets.evaluation.judge.calls import (
     Reply,
     TransientError,
 )
+from collavo.datasets.evaluation.judge.secrets import KEY_VARIABLES, api_key, masked
 from collavo.errors import ConfigError
 
 if TYPE_CHECKING:
     import openai
 
-KEY_VARIABLES = ("JUDGE_API_KEY", "OPENAI_API_KEY")
-"""Environment variables that may hold the key. It is read from there alone and written nowhere."""
+GRACE = 0.5
+"""Seconds beyond the time limit in which a call may word how it failed."""
 
 _PASSING = (408, 409, 425, 429)
 _FATAL = (401, 403, 404)
@@ -56,7 +59,7 @@ class OpenAIBackend(Backend):
                 "JUDGE.BACKEND openai needs the openai client: pip install 'collavo[judge]'"
             )
         base_url = base_url or os.environ.get("OPENAI_BASE_URL", "")
-        self._key = next((os.environ[n] for n in KEY_VARIABLES if os.environ.get(n)), "")
+        self._key = api_key()
         if not self._key and not base_url:
             raise ConfigError(
                 f"no API key: set the environment variable {' or '.join(KEY_VARIABLES)}, or "
@@ -72,10 +75,32 @@ class OpenAIBackend(Backend):
         return endpoint_identity(self.model, self._url)
 
     def complete(self, call: Call) -> Reply:
+        """Answers a call within `timeout` seconds, however slowly the endpoint speaks."""
+        client = self._connected()
+        ended: queue.SimpleQueue[Reply | Exception] = queue.SimpleQueue()
+
+        def ask() -> None:
+            try:
+                ended.put(self._ask(client, call))
+            except Exception as error:  # handed on to the caller's thread, whatever it is
+                ended.put(error)
+
+        # the client bounds each read alone: an endpoint that drips its headers never ends it
+        threading.Thread(target=ask, name="judge", daemon=True).start()
+        try:
+            found = ended.get(timeout=self._timeout + GRACE)
+        except queue.Empty:
+            self.release()  # cuts the connection, and with it the thread
+            raise TransientError(f"no reply within {self._timeout:g} s (JUDGE.TIMEOUT)") from None
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def _ask(self, client: openai.OpenAI, call: Call) -> Reply:
         import openai
 
         try:
-            answer: Any = self._connected().chat.completions.create(**self._fields(call))
+            answer: Any = client.chat.completions.create(**self._fields(call))
         except openai.APITimeoutError as error:
             raise TransientError(f"no reply in time: {self._said(error)}") from None
         except openai.APIConnectionError as error:
@@ -104,6 +129,7 @@ class OpenAIBackend(Backend):
                     base_url=self._url or None,
                     timeout=self._timeout,
                     max_retries=0,
+                    http_client=bounded_client(self._timeout),
                 )
             return self._client
 
@@ -150,7 +176,7 @@ class OpenAIBackend(Backend):
         return text if len(text) <= 300 else text[:297] + "..."
 
     def _without_key(self, text: str) -> str:
-        return text.replace(self._key, "***") if self._key else text
+        return masked(text, self._key)
 
 
 def endpoint_identity(model: str, base_url: str) -> str:

@@ -130,8 +130,14 @@ class JudgementStore:
 def _row(line: bytes) -> dict[str, Any] | None:
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(row, dict):
         return None
-    return row if "rejected" in row or {"key", "reply"} <= set(row) else None
+    if "rejected" in row:
+        keys = row["rejected"]
+        return row if isinstance(keys, list) and all(isinstance(k, str) for k in keys) else None
+    counts = (row.get("prompt_tokens"), row.get("completion_tokens"))
+    numbers = all(n is None or (isinstance(n, int) and not isinstance(n, bool)) for n in counts)
+    texts = isinstance(row.get("key"), str) and isinstance(row.get("reply"), str)
+    return row if texts and numbers else None

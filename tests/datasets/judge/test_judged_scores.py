@@ -238,7 +238,7 @@ def test_hallusionbench_by_two_judges(
     code, plain, _ = score("hallusionbench", rows)
     assert plain["parser"] == "yes_no" and plain["aAcc"] == 66.6667
     assert "language_hallucination" not in plain["scores"]
-    assert "No judge was asked" in plain["notes"][0]
+    assert any("No judge was asked" in note for note in plain["notes"])
     code, chosen, _ = score(
         "hallusionbench", rows, "--parser", "collavo", "--judge", "m", JUDGE__BASE_URL=server.url
     )
