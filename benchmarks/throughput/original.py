@@ -32,6 +32,7 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from benchmarks.throughput.measure import Meter
 from benchmarks.throughput.original_llm import Decoder
+from collavo.modeling.image_policies.resize import resize
 
 VIT = "vit.vision_tower.vision_model."
 MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -198,7 +199,7 @@ def cut(row: list[int], ends: Sequence[int]) -> list[int]:
 def read_image(path: Path, size: int) -> Tensor:
     """Reads an image and squashes it to a square: uint8 (3, size, size)."""
     with Image.open(path) as image:
-        small = image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
+        small = resize(image.convert("RGB"), (size, size), Image.Resampling.BILINEAR)
     return (
         torch.frombuffer(bytearray(small.tobytes()), dtype=torch.uint8)
         .view(size, size, 3)

@@ -9,6 +9,8 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
+from collavo.modeling.image_policies.resize import resize
+
 MAX_SEGMENTS = 255
 """Segments of an image at most: maps are bytes, and 0 is no segment."""
 
@@ -51,7 +53,7 @@ def squeeze_image(image: Image.Image, sizes: Sequence[int]) -> np.ndarray:
     """
     image = image.convert("RGB")
     for size in sizes:
-        image = image.resize((size, size), Image.Resampling.BILINEAR)
+        image = resize(image, (size, size), Image.Resampling.BILINEAR)
     return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
 
 

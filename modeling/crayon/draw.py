@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw
 from collavo.modeling.crayon.legend import DrawnObject, with_legend
 from collavo.modeling.crayon.maps import crayon_maps
 from collavo.modeling.crayon.palette import PAPER, font, ink_on
+from collavo.modeling.image_policies.resize import resize
 from collavo.records import Segments
 
 _OPACITY, _FADING = 0.5, 0.2
@@ -56,7 +57,7 @@ def _sized(image: Image.Image) -> Image.Image:
     if scale == 1:
         return image
     width, height = (max(1, round(edge * scale)) for edge in image.size)
-    return image.resize((width, height), Image.Resampling.BICUBIC)
+    return resize(image, (width, height), Image.Resampling.BICUBIC)
 
 
 def _stretched(ids: np.ndarray, width: int, height: int) -> np.ndarray:

@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from collavo.modeling.image_policies.base import ImagePolicy, VisualInput
+from collavo.modeling.image_policies.resize import resize
 from collavo.registry import IMAGE_POLICIES
 
 if TYPE_CHECKING:
@@ -53,9 +54,7 @@ class Squash(SquarePolicy):
     """
 
     def square(self, image: Image.Image) -> Image.Image:
-        if image.size == (self.size, self.size):
-            return image
-        return image.resize((self.size, self.size), Image.Resampling.BILINEAR)
+        return resize(image, (self.size, self.size), Image.Resampling.BILINEAR)
 
 
 @IMAGE_POLICIES.register("pad")
@@ -74,9 +73,7 @@ class PadToSquare(SquarePolicy):
             padded = Image.new("RGB", (side, side), fill)
             padded.paste(image, ((side - width) // 2, (side - height) // 2))
             image = padded
-        if side == self.size:
-            return image
-        return image.resize((self.size, self.size), Image.Resampling.BICUBIC)
+        return resize(image, (self.size, self.size), Image.Resampling.BICUBIC)
 
 
 @IMAGE_POLICIES.register("crop")
@@ -93,6 +90,6 @@ class ShortestEdgeCrop(SquarePolicy):
         if short != self.size:
             longer = max(self.size, int(self.size * long / short))
             size = (self.size, longer) if width <= height else (longer, self.size)
-            image = image.resize(size, Image.Resampling.BICUBIC)
+            image = resize(image, size, Image.Resampling.BICUBIC)
         left, top = (image.width - self.size) // 2, (image.height - self.size) // 2
         return image.crop((left, top, left + self.size, top + self.size))
