@@ -29,6 +29,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--loads", default="pope,gqa,mme", help="between commas")
     parser.add_argument("--ranks", default="256", help="PLoRA ranks, between commas")
+    parser.add_argument("--small", action="store_true", help="a model that only shows that it runs")
     parser.add_argument("--work", type=Path, help="folder of model, data and state")
     parser.add_argument("--state", type=Path, help="JSON of the blocks that are done")
     parser.add_argument("--page", type=Path, help="Markdown page to write, such as docs/speed.md")
@@ -94,7 +95,7 @@ def _measure(
     from benchmarks.throughput import extra, table
     from benchmarks.throughput.model import build as build_model
 
-    folder = build_model(work, rank)
+    folder = build_model(work, rank, small=args.small)
     if "table" in args.modes:
         table.measure(folder, work, rank, loads, state["blocks"], save)
     if "bf16" in args.modes:

@@ -138,6 +138,8 @@ def _target(name: str, root: Path | None, only: Sequence[str], store: Path) -> l
             catalog.metadata_of(name)
             catalog.samples_of(name)
     except UserError:
+        if is_generic(name):
+            raise  # what is written here is read
         return []  # the miniature has no such dataset
     small = [file for file in files if file.stat().st_size <= LARGEST]
     if not small:
@@ -237,7 +239,13 @@ def _write_own(folder: Path, home: Path) -> list[str]:
         {"id": 1, "image": images[0].label, "question": "What?", "answers": ["cat"] * 10},
         {"id": "x", "image": None, "question": "Which?", "options": ["1", "2"], "answer": 1},
         {"id": 1, "images": [images[1].label], "text": "What é?", "answer": {"answer": 3}},
-        {"image": encoded, "conversations": [{"value": "<image>\nWhat?"}, {"value": "it"}]},
+        {
+            "image": encoded,
+            "conversations": [
+                {"from": "human", "value": "<image>\nWhat?"},
+                {"from": "gpt", "value": "it"},
+            ],
+        },
     ]
     rows[2]["answer"] = [rows[2]["answer"]]
     for name, metric in (("mixed", ""), ("vqa", "?metric=vqa"), ("anls", "?metric=anls")):
@@ -247,7 +255,8 @@ def _write_own(folder: Path, home: Path) -> list[str]:
     (folder / "array.json").write_text(json.dumps(rows[:1], indent=1), encoding="utf-8")
     return [
         f"tsv:{folder}/choice.tsv",
-        *(f"jsonl:{folder}/{x}" for x in ("mixed.jsonl", "vqa.jsonl?metric=vqa", "yes.jsonl")),
-        f"jsonl:{folder}/anls.jsonl?metric=anls",
-        f"json:{folder}/array.json",
+        f"jsonl:{folder}/yes.jsonl?images=none",
+        f"jsonl:{folder}/mixed.jsonl?image_root={home}",
+        *(f"jsonl:{folder}/{x}.jsonl?metric={x}&image_root={home}" for x in ("vqa", "anls")),
+        f"json:{folder}/array.json?image_root={home}",
     ]

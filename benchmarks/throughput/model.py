@@ -23,13 +23,27 @@ def read(name: str) -> dict[str, Any]:
     return json.loads((configs_dir() / "bench" / name).read_text(encoding="utf-8"))
 
 
-def build(folder: Path, rank: int, seed: int = 0) -> Path:
+SMALL: dict[str, Any] = {
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "vision_config": {
+        **{"hidden_act": "quick_gelu", "hidden_size": 32, "intermediate_size": 64},
+        **{"image_size": 490, "num_attention_heads": 2, "num_hidden_layers": 1, "patch_size": 14},
+    },
+}
+"""Sizes that only show that the benchmark runs."""
+
+
+def build(folder: Path, rank: int, seed: int = 0, small: bool = False) -> Path:
     """Writes `folder/collavo-r<rank>` with its segmenter, unless it is there already.
 
     Args:
         folder: Where to.
         rank: PLoRA's rank.
         seed: Draws the weights.
+        small: Of the smallest sizes.
 
     Returns:
         The model's folder.
@@ -38,7 +52,7 @@ def build(folder: Path, rank: int, seed: int = 0) -> Path:
     if (model / "complete").is_file():
         return model
     (model / "segmenter").mkdir(parents=True, exist_ok=True)
-    config = read("collavo.json")
+    config = read("collavo.json") | (SMALL if small else {})
     tokenizer = train_tokenizer(corpus(CLEAN_NAMES), config["vocab_size"])
     (model / "tokenizer.model").write_bytes(tokenizer)
     tensors = {
@@ -47,7 +61,7 @@ def build(folder: Path, rank: int, seed: int = 0) -> Path:
     }
     save_file(tensors, model / "model.safetensors", metadata={"format": "pt"})
     (model / "config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
-    _write_segmenter(model / "segmenter", seed)
+    _write_segmenter(model / "segmenter", seed, small)
     (model / "complete").touch()
     return model
 
@@ -69,10 +83,13 @@ def _sharpen(name: str, tensor: torch.Tensor, config: dict[str, Any]) -> torch.T
     return tensor
 
 
-def _write_segmenter(folder: Path, seed: int) -> None:
+def _write_segmenter(folder: Path, seed: int, small: bool) -> None:
     from transformers import Mask2FormerConfig, Mask2FormerForUniversalSegmentation, SwinConfig
 
     sizes = read("segmenter.json")
+    if small:
+        sizes["backbone"] |= {"image_size": 64, "embed_dim": 12, "depths": [1, 1, 1, 1]}
+        sizes["decoder"] |= {"num_queries": 20, "encoder_layers": 1, "decoder_layers": 2}
     names = [c.name for c in COCO_PANOPTIC]
     config = Mask2FormerConfig(
         backbone_config=SwinConfig(**sizes["backbone"]),
@@ -84,5 +101,6 @@ def _write_segmenter(folder: Path, seed: int) -> None:
         torch.manual_seed(seed)
         model = Mask2FormerForUniversalSegmentation(config).eval()
     model.save_pretrained(folder)
-    processor = {**PROCESSOR, "size": {"height": 384, "width": 384}}
+    side = 64 if small else 384
+    processor = {**PROCESSOR, "size": {"height": side, "width": side}}
     (folder / "preprocessor_config.json").write_text(json.dumps(processor), encoding="utf-8")

@@ -33,21 +33,21 @@ def print_report(report: Report, console: Console | None = None) -> None:
         shown = len(columns) if report.intervals else len(columns) - 1
         print_table(console, title, columns[:shown], [row[:shown] for row in rows])
     else:
-        console.print(f"{title}: no score")
+        console.print(f"{title}: no score", markup=False)
     for name, heads, cells in report.shown_tables():
         print_table(console, name, heads, cells)
     if report.evaluation is not None and report.comparison():
         print_table(console, "Published figures beside ours", PUBLISHED, report.published_rows())
     for note in report.notes:
-        console.print(f"note: {note}")
+        console.print(f"note: {note}", markup=False)
     for sentence in (*filter(None, [report.interval_note()]), *flags):
-        console.print(f"note: {sentence}")
+        console.print(f"note: {sentence}", markup=False)
     if report.model_line():
-        console.print(report.model_line())
+        console.print(report.model_line(), markup=False)
     counts = report.counts
     console.print(f"{counts.answered} of {counts.expected} answered, {counts.failed} failed")
     for sample_id, error in report.failures[:FAILURES_SHOWN]:
-        console.print(f"failed: {sample_id}: {error}")
+        console.print(f"failed: {sample_id}: {error}", markup=False)
     if len(report.failures) > FAILURES_SHOWN:
         console.print(f"... and {len(report.failures) - FAILURES_SHOWN} more, see results.json")
 
@@ -91,13 +91,14 @@ def print_table(
     """
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
     listed = [list(row) for row in rows]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for k, column in enumerate(columns):
         numeric = all(isinstance(row[k], (int, float, type(None))) for row in listed)
-        table.add_column(one_line(column), justify="right" if numeric else "left")
+        table.add_column(Text(one_line(column)), justify="right" if numeric else "left")
     for row in listed:
-        table.add_row(*(one_line(cell(value, decimals)) for value in row))
-    console.print(one_line(title), style="bold")
+        table.add_row(*(Text(one_line(cell(value, decimals))) for value in row))
+    console.print(Text(one_line(title), style="bold"))
     console.print(table)

@@ -112,7 +112,7 @@ def test_no_drawing_process_outlives_a_killed_run(tmp_path: Path) -> None:
     env = {**os.environ, "COLLAVO_CACHE": str(tmp_path)}
     run = subprocess.Popen([sys.executable, "-c", code], env=env)
     try:
-        until = time.monotonic() + 60
+        until = time.monotonic() + 300
         while not list(tmp_path.glob(".miniature-*/images/*.jpg")):
             assert run.poll() is None and time.monotonic() < until
             time.sleep(0.1)
@@ -121,4 +121,4 @@ def test_no_drawing_process_outlives_a_killed_run(tmp_path: Path) -> None:
         run.kill()
         run.wait()
     assert len(drawing) >= 2
-    assert psutil.wait_procs(drawing, timeout=30)[1] == []
+    assert psutil.wait_procs(drawing, timeout=120)[1] == []

@@ -31,7 +31,7 @@ def test_the_example_is_listed_and_evaluated(repository: Path, tmp_path: Path) -
     listed = json.loads(lbk("list", "datasets", "--json"))
     assert "shapes" in {row["name"] for row in listed}
     make = [sys.executable, str(example / "make_data.py"), str(tmp_path / "data")]
-    subprocess.run(make, env=environment, check=True, timeout=60)
+    subprocess.run(make, env=environment, check=True, timeout=300)
     lbk("eval", "--overrides", "DATASETS.TEST", "shapes", "SAVE_DIR", str(tmp_path / "results"))
     (result,) = (tmp_path / "results" / "shapes").glob("*/results.json")
     stored = json.loads(result.read_text())

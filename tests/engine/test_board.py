@@ -82,14 +82,14 @@ def test_waiting_goes_on_while_there_is_life():
     board = StoreBoard(store, 0, 2)
 
     def live() -> None:
-        for _ in range(8):
-            threading.Event().wait(0.1)
+        for _ in range(6):
+            threading.Event().wait(0.5)
             store.add("collavo/life", 1)
         board.put("end", {"n": 1})
 
     thread = threading.Thread(target=live)
     thread.start()
-    assert board.wait("end", timeout=0.4, sign_of_life="life") == {"n": 1}
+    assert board.wait("end", timeout=2.5, sign_of_life="life") == {"n": 1}
     thread.join()
 
 

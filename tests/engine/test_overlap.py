@@ -72,7 +72,7 @@ def test_the_next_batch_is_segmented_while_one_is_answered_and_no_more(bench, wa
         counts["encode"] += 1
         wanted = min(6, counts["encode"] + 1)
         while counts["segment"] < wanted:
-            assert segmented.acquire(timeout=20), "the next batch is not segmented meanwhile"
+            assert segmented.acquire(timeout=120), "the next batch is not segmented meanwhile"
         ahead.append(counts["segment"] - counts["encode"])
 
     watched.update(segment=segment, encode=encode)

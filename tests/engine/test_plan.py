@@ -84,7 +84,7 @@ def test_select():
     assert [s.question_id for s in select(samples, 0, "3, set:1")] == [1, 3]
     with pytest.raises(DataError, match="1 of 2 sample ids are not in the dataset: 9"):
         select(samples, 0, "set:1,9")
-    with pytest.raises(DataError, match="cannot read the sample ids of nowhere"):
+    with pytest.raises(DataError, match="cannot read the sample ids of 'nowhere'"):
         select(samples, 0, "@nowhere")
 
 

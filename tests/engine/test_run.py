@@ -86,7 +86,7 @@ def test_a_damaged_line_is_named(bench, capsys):
     part = next((run.folder / "parts").glob("*.jsonl"))
     part.write_text("{not json}\n" + part.read_text())
     assert bench.run().code == 2
-    assert f"{part.name}:1 is damaged" in capsys.readouterr().err
+    assert f"{part.name}:1 is no JSON" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

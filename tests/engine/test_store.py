@@ -90,7 +90,7 @@ def test_the_lock_of_a_dead_owner_is_free(tmp_path):
     code = (
         "import sys, time; from pathlib import Path; from collavo.engine.store import RunLock; "
         "lock = RunLock(Path(sys.argv[1])); lock.acquire(); "
-        "print('held', flush=True); time.sleep(60)"
+        "print('held', flush=True); time.sleep(600)"
     )
     owner = subprocess.Popen(
         [sys.executable, "-c", code, str(tmp_path / "lock")], stdout=subprocess.PIPE, text=True
@@ -103,7 +103,7 @@ def test_the_lock_of_a_dead_owner_is_free(tmp_path):
         os.kill(owner.pid, signal.SIGKILL)
         owner.communicate()
     lock = RunLock(tmp_path / "lock")
-    for _ in range(50):
+    for _ in range(1500):
         try:
             lock.acquire()
             break

@@ -102,7 +102,7 @@ def _less(folder: Path) -> None:
         (_less, "trained.safetensors and stage.json differ in seg_num_embed.weight"),
         (lambda folder: (folder / VL).unlink(), "adapter vl: .* lacks adapter_model.safetensors"),
         (lambda folder: (folder / TRAINED).unlink(), "lacks trained.safetensors"),
-        (lambda folder: (folder / STAGE).write_text("{"), "stage.json cannot be used"),
+        (lambda folder: (folder / STAGE).write_text("{"), "stage.json is no JSON"),
         (
             lambda folder: (folder / STAGE).write_text(
                 (folder / STAGE).read_text().replace('"format": 1', '"format": 9')

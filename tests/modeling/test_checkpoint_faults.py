@@ -92,7 +92,7 @@ def test_files_that_lack_are_named(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="config.json is no JSON"):
         load(tmp_path)
     (tmp_path / "config.json").write_text("[]")
-    with pytest.raises(CheckpointError, match="holds no JSON object"):
+    with pytest.raises(CheckpointError, match="not a JSON object"):
         load(tmp_path)
 
 

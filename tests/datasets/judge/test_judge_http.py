@@ -45,14 +45,14 @@ def test_a_judgement_is_asked_stored_and_not_asked_again(serve: Serve, judge_at:
 
 
 def test_calls_run_at_once_but_not_too_many(serve: Serve, judge_at: JudgeAt) -> None:
-    gate = threading.Barrier(4, timeout=10)
+    gate = threading.Barrier(4, timeout=120)
 
     def answer(request: dict[str, Any], number: int) -> str:
         gate.wait()  # passes only where four are under way together
         return f"reply {request['messages'][0]['content']}"
 
     server = serve(answer)
-    judge = judge_at(server, timeout=30, concurrency=4)
+    judge = judge_at(server, timeout=120, concurrency=4)
     found = judge.map("test", _items(16))
     assert found == {f"x:{k}": f"reply Is x:{k} right?" for k in range(16)}
     assert list(found) == list(_items(16))
@@ -113,7 +113,7 @@ def test_garbage_is_no_judgement(
         return "yes" if number == 2 else fault(200, **options)
 
     server = serve(answer)
-    judge = judge_at(server, retries=1, timeout=1)
+    judge = judge_at(server, retries=1, timeout=10)
     with pytest.raises(JudgeError, match=r"1 of 1 judgements .*\n  x:0: .*\(after 2 tries\)"):
         judge.map("test", _items(1))
     assert not judge.store.path.exists()

@@ -86,7 +86,7 @@ def test_a_prompt_without_room_is_a_failure(model: Path, tmp_path: Path) -> None
 
 def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(CheckpointError, match=r"JUDGE.MODEL .*empty.* cannot be loaded"):
+    with pytest.raises(CheckpointError, match=r"JUDGE.MODEL: .*empty.* cannot be loaded"):
         _judge(tmp_path / "empty", tmp_path).map("test", {"x": _ask("x")})
 
 

@@ -132,19 +132,18 @@ def test_interrupted_it_asks_the_commands_to_stop_and_goes_on_later(ablation, re
     script.write_text("\n".join(lines))
     process = subprocess.Popen(
         [sys.executable, str(script), *ablation.words()],
-        env={**os.environ, "FAKE_SLEEP": "60"},
+        env={**os.environ, "FAKE_SLEEP": "600"},
         cwd=repository,
         stderr=subprocess.PIPE,
         text=True,
     )
     try:
-        for _ in range(300):
-            if ablation.calls("train"):
-                break
+        until = time.monotonic() + 300
+        while not ablation.calls("train"):
+            assert process.poll() is None and time.monotonic() < until
             time.sleep(0.1)
-        time.sleep(0.3)
         process.send_signal(signal.SIGINT)
-        said = process.communicate(timeout=180)[1]
+        said = process.communicate(timeout=300)[1]
     finally:
         process.kill()
     assert process.returncode == 130, said

@@ -27,11 +27,11 @@ def train(words: list[str]) -> int:
     stages = [yaml.safe_load(Path(file).read_text()) for file in files]
     start = None
     for settings in stages:
-        log(command="train", stage=settings["TRAIN.STAGE"], settings=settings)
         sleep = float(os.environ.get("FAKE_SLEEP", "0"))
-        if sleep:
+        if sleep:  # before the log line, which the test waits for
             signal.signal(signal.SIGINT, lambda *_: (log(command="stopped"), sys.exit(130)))
-            time.sleep(sleep)
+        log(command="train", stage=settings["TRAIN.STAGE"], settings=settings)
+        time.sleep(sleep)
         if settings.get("TRAIN.LOSS") == os.environ.get("FAKE_BAD_LOSS", "?"):
             print("loading\nwarming up\nerror: the loss is not to be had\nuse another", flush=True)
             return 2

@@ -1,0 +1,182 @@
+"""Nothing stale: whatever is kept is kept under what it was made of."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.torch import load_file, save_file
+
+from collavo.config.paths import assets_dir
+from collavo.datasets.evaluation.judge.build import _Unasked
+from collavo.datasets.evaluation.judge.local_backend import LocalBackend
+from collavo.datasets.evaluation.judge.openai_backend import OpenAIBackend
+from collavo.datasets.instruction.image_state import images_state
+from collavo.engine import fingerprint as fp
+from collavo.engine.ablation.contents import state_of
+from collavo.engine.crayon_cache import cache_key
+from collavo.errors import CheckpointError, ConfigError
+from collavo.modeling.architectures.collavo import CoLLaVO
+from collavo.modeling.pretrained import content_of
+from collavo.modeling.weights import weight_files, weights_digest
+
+ITEMS = {"model": {"weights": "a"}, "code": "one"}
+
+
+def run(folder: Path, items: dict[str, Any] | None, answers: bool = True) -> Path:
+    (folder / "parts").mkdir(parents=True)
+    (folder / "parts" / "0001-0000.jsonl").write_text('{"id": "s"}\n' if answers else "")
+    if items is not None:
+        fp.write_items(folder, items)
+    return folder
+
+
+@pytest.mark.parametrize("content", [None, "", "null", "[]", "{", "{}", "[" * 100_000, "5"])
+def test_answers_without_a_readable_fingerprint_are_refused(
+    tmp_path: Path, content: str | None
+) -> None:
+    folder = run(tmp_path / "run", None)
+    if content is not None:
+        (folder / fp.FILE).write_text(content)
+    with pytest.raises(ConfigError, match="absent or damaged.*--fresh"):
+        fp.check_folder(folder, ITEMS)
+    empty = run(tmp_path / "empty", None, answers=False)
+    if content is not None:
+        (empty / fp.FILE).write_text(content)
+    fp.check_folder(empty, ITEMS)  # cut off before there were answers
+
+
+def test_a_fingerprint_that_is_a_folder_is_no_fingerprint(tmp_path: Path) -> None:
+    folder = run(tmp_path / "run", None)
+    (folder / fp.FILE).mkdir()
+    with pytest.raises(ConfigError, match="absent or damaged"):
+        fp.check_folder(folder, ITEMS)
+
+
+def test_runs_that_differ_by_code_alone_are_named(tmp_path: Path) -> None:
+    other = run(tmp_path / "b", {**ITEMS, "code": "two"})
+    run(tmp_path / "c", {**ITEMS, "model": {"weights": "b"}, "code": "two"})
+    run(tmp_path / "d", {**ITEMS, "code": "three"}, answers=False)
+    own = run(tmp_path / "a", ITEMS)
+    assert fp.of_other_code(tmp_path, ITEMS, own) == [other]
+
+
+def _sharded(folder: Path, scale: float) -> Path:
+    source = assets_dir() / "tiny" / "collavo"
+    tensors = load_file(source / "model.safetensors")
+    names = sorted(tensors)
+    half = len(names) // 2
+    for file in ("config.json", "tokenizer.model"):
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source / file, folder / file)
+    for part, kept, by in (("a", names[:half], scale), ("b", names[half:], 1.0)):
+        (folder / part).mkdir(exist_ok=True)
+        save_file({n: tensors[n] * by for n in kept}, folder / part / "model.safetensors")
+    where = {n: f"{'a' if k < half else 'b'}/model.safetensors" for k, n in enumerate(names)}
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": where}))
+    return folder
+
+
+def test_shards_of_one_name_in_two_folders_count_each(tmp_path: Path) -> None:
+    prints, digests = set(), set()
+    for number, scale in enumerate((1.0, 1.5)):
+        folder = _sharded(tmp_path / str(number), scale)
+        prints.add(CoLLaVO.from_pretrained(folder, device="cpu").fingerprint())
+        digests.add(weights_digest(folder))
+    assert len(prints) == len(digests) == 2
+
+
+@pytest.mark.parametrize("shard", ["/etc/passwd", "../x.safetensors", "a/../../x", "a\0b", 5, None])
+def test_shards_stay_inside_the_folder(tmp_path: Path, shard: Any) -> None:
+    index = tmp_path / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"x": shard}}))
+    with pytest.raises(CheckpointError, match="not inside the folder|is no weight index"):
+        weight_files(tmp_path)
+
+
+def test_a_folder_is_named_by_its_content_and_a_hub_id_by_itself(tmp_path: Path) -> None:
+    folder = tmp_path / "judge"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    one = content_of(str(folder))
+    assert one == content_of(str(folder)) and len(one) == 64
+    (folder / "config.json").write_text("[]")  # the same size
+    assert content_of(str(folder)) != one
+    assert content_of("owner/name") == "owner/name"
+    assert content_of("owner/name", "v1") == "owner/name@v1"
+
+
+def test_judgements_are_kept_under_all_that_decides_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "config.json").write_text("{}")
+    folder = str(tmp_path / "m")
+    names = [
+        LocalBackend(folder).identity,
+        LocalBackend("owner/name").identity,
+        LocalBackend("owner/name", "v1").identity,
+        OpenAIBackend("j").identity,
+        OpenAIBackend("j", "http://127.0.0.1:1/v1").identity,
+        OpenAIBackend("j", "http://127.0.0.1:2/v1").identity,
+    ]
+    assert len(set(names)) == len(names)
+    assert OpenAIBackend("j").identity == "j", "judgements of OpenAI's own models stay valid"
+
+    from collavo.config import get_cfg
+
+    keys = {"JUDGE.MODEL": folder, "JUDGE.BACKEND": "hf"}
+    assert _Unasked(get_cfg(config_overrides=keys)).identity == names[0]
+    keys = {"JUDGE.MODEL": "j", "JUDGE.BASE_URL": "http://127.0.0.1:1/v1"}
+    assert _Unasked(get_cfg(config_overrides=keys)).identity == names[4]
+
+
+def test_crayon_maps_are_kept_under_the_segmenter_s_code() -> None:
+    from collavo.modeling.segmenters.mask2former import Mask2FormerSegmenter
+    from collavo.modeling.segmenters.precomputed import PrecomputedSegmenter
+
+    def key(kind: Any) -> str:
+        """Of a segmenter of this class, whose weights and settings are said to be the same."""
+        made = type("Made", (kind,), {"__init__": lambda self: None, "fingerprint": lambda s: "x"})
+        return cache_key(made(), 8)
+
+    assert key(Mask2FormerSegmenter) != key(PrecomputedSegmenter)
+    assert key(PrecomputedSegmenter) == key(PrecomputedSegmenter)
+
+
+def test_what_lies_behind_a_path(tmp_path: Path) -> None:
+    weights, photo = tmp_path / "w.safetensors", tmp_path / "images" / "a.jpg"
+    photo.parent.mkdir()
+    for file in (weights, photo):
+        file.write_bytes(b"1234")
+    before = {place: state_of(str(place)) for place in (weights, photo, tmp_path)}
+    assert all(before.values())
+    assert state_of("") == state_of("pope_test") == state_of("/") == state_of("x" * 5000) == ""
+    times = weights.stat()
+    weights.write_bytes(b"4321")
+    os.utime(weights, ns=(times.st_atime_ns, times.st_mtime_ns))
+    state_of.cache_clear()
+    assert state_of(str(weights)) != before[weights], "by content, whatever its size and time"
+    assert state_of(str(photo)) == before[photo]
+    os.utime(photo, ns=(1, 1))
+    state_of.cache_clear()
+    assert state_of(str(photo)) != before[photo], "by size and time"
+
+
+def test_images_of_a_training_are_told_by_size_and_time(tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "a.jpg").write_bytes(b"1")
+    (tmp_path / "rows.json").write_bytes(b"1")
+    one = images_state(tmp_path)
+    (tmp_path / "rows.json").write_bytes(b"22")
+    images_state.cache_clear()
+    assert images_state(tmp_path) == one, "what is no image has its own hash"
+    (tmp_path / "b" / "a.jpg").write_bytes(b"22")
+    images_state.cache_clear()
+    assert images_state(tmp_path) != one
