@@ -57,6 +57,10 @@ def console(stderr: bool = False) -> Console:
             texts = (printable(item) if isinstance(item, str) else item for item in objects)
             super().print(*texts, **options)
 
+        def on_broken_pipe(self) -> None:
+            """Leaves it to the command what a reader's leaving means; rich would end it with 1."""
+            raise BrokenPipeError
+
     shown = (sys.stderr if stderr else sys.stdout).isatty()
     return Plain(
         stderr=stderr,

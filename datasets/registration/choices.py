@@ -63,31 +63,6 @@ def annotations_layout(to_samples: Callable[[Sequence[Row]], Iterable[Sample]]) 
     )
 
 
-def letter_of(answer: Any, count: int, place: str) -> str:
-    """Returns the letter of the right option, which may be given as a letter or as an index.
-
-    Args:
-        answer: A letter, or a whole number from 0 (as a number or text).
-        count: How many options there are.
-        place: File and row, for the message.
-
-    Raises:
-        DataError: There is no such option.
-    """
-    text = str(answer).strip()
-    if isinstance(answer, float) and answer.is_integer():
-        text = str(int(answer))
-    letters = LETTERS[:count]
-    if text.isascii() and text.isdecimal() and len(text) < 3 and int(text) < count:
-        return letters[int(text)]
-    if not isinstance(answer, bool) and len(text) == 1 and text.upper() in letters:
-        return text.upper()
-    raise DataError(
-        f"{place}: the answer must be one of {', '.join(letters)} or an index from 0 to "
-        f"{count - 1}, got {answer!r}"
-    )
-
-
 def texts_of(row: Row, *names: str) -> tuple[str, ...]:
     """Returns the options of a row as texts; a list, or the text of a Python list.
 

@@ -145,7 +145,7 @@ def _options(row: Row) -> dict[str, str]:
         listed = {str(k).strip(): _text(row, "options", v) for k, v in value.items() if _is(v)}
         upper = {k.upper(): v for k, v in listed.items()}
         if len(upper) == len(listed) and all(k in LETTERS and len(k) == 1 for k in upper):
-            return _bare(upper)
+            return _bare(dict(sorted(upper.items())))
         value = list(listed.values())
     if not isinstance(value, list | tuple) or len(value) > len(LETTERS):
         raise DataError(

@@ -19,7 +19,6 @@ from collavo.datasets.registration.choices import (
     by_letter,
     first_file,
     image_in,
-    letter_of,
     lettered,
     optional_text,
     published,
@@ -170,8 +169,9 @@ def _gold(file: Path) -> list[Sample]:
         key = str(row.key("question_id")).strip()
         if key.startswith("v"):
             continue
-        letter = letter_of(row.need("gt_answer", "answer", "label"), 5, row.place)
-        if key in found and found[key].answers != (letter,):
+        given = row.need("gt_answer", "answer", "label")
+        answers = right_letter(given, dict.fromkeys("ABCDE", ""), row.place)
+        if key in found and found[key].answers != answers:
             raise DataError(f"{row.place}: question {key!r} has another answer further up")
         extra = {"type_id": _type_of(row)} if row.values.get("question_type_id") else {}
         if key not in found:
@@ -180,7 +180,7 @@ def _gold(file: Path) -> list[Sample]:
                 images=(),
                 question=optional_text(row, "question"),
                 question_id=key,
-                answers=(letter,),
+                answers=answers,
                 extra={**extra, "choices": dict.fromkeys("ABCD", "")},
             )
     return list(found.values())

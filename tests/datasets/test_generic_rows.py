@@ -1,0 +1,335 @@
+"""Rows as people write them: nothing of them is guessed, and nothing left out without a word."""
+
+from __future__ import annotations
+
+import base64
+import io
+import itertools
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from collavo.datasets.registration.catalog import metadata_of, notes_of, samples_of
+from collavo.errors import ConfigError, DataError, UserError
+from collavo.records import Sample
+from collavo.registry import EVALUATORS
+
+_NUMBERS = itertools.count()
+ASKED = {"question": "Which color?", "answer": "red"}
+CHOICE = {"question": "Which?", "image": "a.png", "options": ["Apples", "Pears", "Plums"]}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with the images a.png, b.png and images/c.png."""
+    (tmp_path / "images").mkdir()
+    for number, name in enumerate(("a.png", "b.png", "images/c.png")):
+        Image.new("RGB", (8, 6), (number * 50, 90, 40)).save(tmp_path / name)
+    return tmp_path
+
+
+def read(folder: Path, *rows: dict[str, Any], options: str = "") -> list[Sample]:
+    return samples_of(name_of(folder, *rows, options=options))
+
+
+def name_of(folder: Path, *rows: dict[str, Any], options: str = "") -> str:
+    file = folder / f"rows{next(_NUMBERS)}.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return f"jsonl:{file}{options}"
+
+
+def labels(samples: list[Sample]) -> list[list[str]]:
+    return [[Path(image.label).name for image in sample.images] for sample in samples]
+
+
+def score(name: str, texts: list[str]) -> dict[str, Any]:
+    samples, metadata = samples_of(name), metadata_of(name)
+    answers = {s.sample_id: text for s, text in zip(samples, texts, strict=True)}
+    evaluator = EVALUATORS.get(metadata.evaluator_type)()
+    return dict(evaluator.evaluate(samples, answers, metadata.as_dict()).scores)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        *({name: "a.png"} for name in ("image", "img", "picture", "photo", "filename", "IMAGE")),
+        *({name: "a.png"} for name in ("image_name", "image_url", "img_path", "imgname", "Image")),
+        *({name: ["a.png"]} for name in ("images", "image_paths", "pics")),
+        {"image": {"path": "a.png", "bytes": None}},
+        {"image": {"url": "a.png"}},
+        {"images": [{"image_url": {"url": "a.png"}}]},
+        {"image_1": "a.png", "image_2": None},
+        {"image": "", "img": "a.png"},
+    ],
+)
+def test_names_that_images_stand_under(folder: Path, fields: dict[str, Any]) -> None:
+    assert labels(read(folder, {**ASKED, **fields})) == [["a.png"]]
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"screenshot": "a.png"}, "'screenshot' looks like an image"),
+        ({"imageFile2x": "a"}, "'imageFile2x' looks like an image"),
+        ({"src": "folder/a.JPEG"}, "'src' looks like an image"),
+        ({"src": "https://there/a.webp?size=2"}, "'src' looks like an image"),
+        ({"blob": "data:image/png;base64,AA"}, "'blob' looks like an image"),
+        ({"shots": ["x", "a.png"]}, "'shots' looks like an image"),
+        ({"video": "a.mp4"}, "'video' holds a video or audio"),
+        ({"image": "a.png", "audio_path": "a.wav"}, "'audio_path' holds a video or audio"),
+        ({"file": "talk.MP3"}, "'file' holds a video or audio"),
+        ({"question": "<video>\nWhat?"}, "holds <video>"),
+        ({"image": 7}, "must be a path or base64, got 7"),
+        ({"image": {"width": 3}}, "object without bytes or path; it has 'width'"),
+        ({"image": "a.png", "image_2": "b.png"}, "images stand in 'image' and in 'image_2'"),
+    ],
+)
+def test_an_image_that_is_not_read_is_refused(
+    folder: Path, fields: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(DataError, match=said) as error:
+        read(folder, {**ASKED, "image": None, **fields})
+    assert "line 1" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"image": None, "video": None, "images": [], "audio": ""},
+        {"source": "see b.png. It is large", "has_image": False, "height": 300},
+    ],
+)
+def test_questions_without_image_stay_possible(folder: Path, fields: dict[str, Any]) -> None:
+    assert labels(read(folder, {**ASKED, **fields})) == [[]]
+
+
+def test_what_is_not_used_is_named(folder: Path) -> None:
+    name = name_of(folder, {**CHOICE, "answer": "B", "why": "x", "level": 3}, {**CHOICE, "why": ""})
+    samples_of(name)
+    assert list(notes_of(name)) == [
+        "fields that are not used, with the rows that have them: 'why' (1), 'level' (1)."
+    ]
+
+
+@pytest.mark.parametrize("field", ["images", "image", "numbered"])
+def test_several_images(folder: Path, field: str) -> None:
+    several: Any = ["b.png", "c.png", "a.png"]
+    row = {**ASKED, field: several}
+    if field == "numbered":
+        row = {**ASKED, "image_10": "a.png", "image_2": "c.png", "image_1": "b.png"}
+    assert labels(read(folder, row)) == [["b.png", "c.png", "a.png"]]
+    name = name_of(folder, row, options="?images=first")
+    assert labels(samples_of(name)) == [["b.png"]]
+    assert any("only the first of several images" in what for what in notes_of(name))
+    name = name_of(folder, row, options="?images=none")
+    assert labels(samples_of(name)) == [[]]
+    assert any("not shown" in what for what in notes_of(name))
+    with pytest.raises(ConfigError, match="images is 'all'; it may be first or none"):
+        read(folder, row, options="?images=all")
+
+
+@pytest.mark.parametrize(
+    "answer", [["A", "C"], "A, C", "A and C", "AC", "A;C", ["Apples", "Plums"]]
+)
+def test_several_right_options_are_a_set(folder: Path, answer: Any) -> None:
+    name = name_of(folder, {**CHOICE, "answer": answer}, {**CHOICE, "answer": "B"})
+    assert [s.answers for s in samples_of(name)] == [("A", "C"), ("B",)]
+    assert metadata_of(name).evaluator_type == "multi_choice"
+    assert score(name, ["A, C", "B"])["accuracy"] == 100
+    assert score(name, ["A", "B"])["accuracy"] == 50
+    assert score(name, ["C and A", "A, B"])["accuracy"] == 50
+    for metric in ("choice", "circular"):
+        with pytest.raises(ConfigError, match=r"1 questions have several right .*metric=multi"):
+            samples_of(f"{name}?metric={metric}")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["A. Apples", "B. Pears", "C. Plums"],
+        ["(A) Apples", "(B) Pears", "(C) Plums"],
+        ["a) Apples", "b) Pears", "c) Plums"],
+        {"A": "Apples", "B": "Pears", "C": "Plums"},
+        {"c": "Plums", "a": "Apples", "b": "Pears"},
+        "A: Apples\nB: Pears\nC: Plums",
+    ],
+)
+@pytest.mark.parametrize("answer", ["B", "(b)", "B. Pears", "pears", "Pears", 1])
+def test_options_that_bring_their_letter(folder: Path, options: Any, answer: Any) -> None:
+    (sample,) = read(folder, {**CHOICE, "options": options, "answer": answer})
+    assert sample.options == ("Apples", "Pears", "Plums")
+    assert sample.answers == ("B",)
+
+
+def test_texts_that_begin_like_letters_stay(folder: Path) -> None:
+    (sample,) = read(folder, {**CHOICE, "options": ["B. Pitt", "A. Ford"], "answer": "A. Ford"})
+    assert sample.options == ("B. Pitt", "A. Ford") and sample.answers == ("B",)
+
+
+@pytest.mark.parametrize("word", ["None", "NA", "N/A", "null", "nan", "NaN"])
+@pytest.mark.parametrize("where", [0, 1, 2])
+def test_options_that_say_none_stay_where_they_are(folder: Path, word: str, where: int) -> None:
+    options = ["red", "blue", "green"]
+    options[where] = word
+    (sample,) = read(folder, {**CHOICE, "options": options, "answer": "C"})
+    assert sample.options == tuple(options) and sample.answers == ("C",)
+    header = "index\timage_path\tquestion\tA\tB\tC\tanswer\n"
+    rows = "\t".join(["1", "a.png", "Which?", *options, "C"]) + "\n"
+    (folder / "t.tsv").write_text(header + rows + "2\ta.png\tWhich?\tone\ttwo\t\tA\n")
+    first, second = samples_of(f"tsv:{folder / 't.tsv'}")
+    assert first.options == tuple(options) and first.answers == ("C",)
+    assert second.options == ("one", "two")
+
+
+@pytest.mark.parametrize("answer", ["D", "E, A", "yellow", 3])
+def test_an_answer_that_is_no_option_is_its_rows_fault_alone(folder: Path, answer: Any) -> None:
+    name = name_of(folder, {**CHOICE, "answer": answer}, {**CHOICE, "answer": "C"})
+    assert [s.answers for s in samples_of(name)] == [(), ("C",)]
+    (said,) = [what for what in notes_of(name) if "none of the row's options" in what]
+    assert "line 1" in said and "line 2" not in said
+
+
+def test_annotators_who_disagree_make_no_yes_no(folder: Path) -> None:
+    asked = {"question": "Is it?", "image": "a.png"}
+    name = name_of(folder, {**asked, "answers": ["yes", "no"]}, {**asked, "answers": ["no"]})
+    assert metadata_of(name).evaluator_type == "short_answer"
+    name = name_of(folder, {**asked, "answers": ["yes", "Yes."]}, {**asked, "answer": False})
+    assert metadata_of(name).evaluator_type == "yes_no"
+    ten = name_of(folder, {**asked, "answers": ["yes"] * 6 + ["no"] * 4})
+    assert metadata_of(ten).evaluator_type == "vqa_accuracy"
+
+
+def test_ids_a_million_apart_are_copies_only_of_the_same_question(folder: Path) -> None:
+    first = {**CHOICE, "index": 7, "answer": "A"}
+    copy = {**first, "index": 1_000_007, "options": ["Plums", "Apples", "Pears"], "answer": "B"}
+    assert metadata_of(name_of(folder, first, copy)).evaluator_type == "mmbench"
+    for other in ({"question": "Another?"}, {"options": ["x", "y", "z"], "answer": "B"}):
+        name = name_of(folder, first, {**copy, **other})
+        assert metadata_of(name).evaluator_type == "choice", other
+
+
+def test_numbers_that_are_none_and_zero(folder: Path) -> None:
+    file = folder / "nan.jsonl"
+    file.write_text(
+        '{"question": "Q?", "answer": NaN, "image": NaN, "hint": Infinity, "category": 0}\n'
+        '{"question": "Q?", "answer": 0, "image": "a.png", "category": "x", "options": NaN}\n'
+    )
+    first, second = samples_of(f"jsonl:{file}")
+    assert (first.answers, first.images, first.category) == ((), (), "0")
+    assert "hint" not in first.extra
+    assert (second.answers, second.category, second.options) == (("0",), "x", ())
+
+
+TALK = [
+    {"from": "human", "value": "<image>\nHow many?"},
+    {"from": "gpt", "value": "two"},
+    {"from": "human", "value": "Which color?"},
+    {"from": "gpt", "value": "red"},
+]
+
+
+@pytest.mark.parametrize(
+    ("turns", "question", "answers"),
+    [
+        (TALK[:2], "How many?", ("two",)),
+        (TALK[:1], "How many?", ()),
+        ([{"from": "system", "value": "Be brief."}, *TALK[:2]], "How many?", ("two",)),
+        ([{"from": "gpt", "value": "Hello."}, *TALK[:2]], "How many?", ("two",)),
+        (TALK, "Question: How many?\nAnswer: two\nQuestion: Which color?", ("red",)),
+        (TALK[:3], "Question: How many?\nAnswer: two\nQuestion: Which color?", ()),
+        (
+            [
+                {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "How?"}]},
+                {"role": "assistant", "content": "so"},
+            ],
+            "How?",
+            ("so",),
+        ),
+    ],
+)
+@pytest.mark.parametrize("field", ["conversations", "messages"])
+def test_turns_are_taken_by_role(
+    folder: Path, turns: Any, question: str, answers: tuple[str, ...], field: str
+) -> None:
+    name = name_of(folder, {"id": 1, "image": "a.png", field: turns})
+    (sample,) = samples_of(name)
+    assert (sample.question, sample.answers) == (question, answers)
+    said = " ".join(notes_of(name))
+    assert ("system turn" in said) == (turns[0].get("from") == "system")
+    assert ("several exchanges" in said) == question.startswith("Question:")
+
+
+@pytest.mark.parametrize(
+    ("turns", "said"),
+    [
+        ([{"value": "What?"}], "is from None; it may be from human, user"),
+        ([{"from": "narrator", "value": "What?"}], "is from 'narrator'"),
+        ([{"from": "gpt", "value": "It."}], "no turn is a user's"),
+        ([{"from": "human"}], "has no text"),
+        (["What?"], "must be a list of turns"),
+        ([{"role": "user", "content": [{"type": "video", "video": "a.mp4"}]}], "text and images"),
+    ],
+)
+def test_turns_of_nobody_are_refused(folder: Path, turns: Any, said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        read(folder, {"image": "a.png", "conversations": turns})
+
+
+def test_images_that_turns_bring(folder: Path) -> None:
+    part = {"type": "image_url", "image_url": {"url": "b.png"}}
+    content = [part, {"type": "text", "text": "How?"}]
+    (sample,) = read(folder, {"messages": [{"role": "user", "content": content}]})
+    assert labels([sample]) == [["b.png"]]
+
+
+@pytest.mark.parametrize("form", ["jsonl", "tsv", "list", "mapping"])
+def test_one_rule_for_paths(folder: Path, form: str) -> None:
+    """Inside the folder absolute paths and ".." are read, outside they are refused with a mend."""
+    inside = [str(folder / "a.png"), f"{folder}/images/../a.png", "images/../a.png", "./a.png"]
+    outside = ["/etc/passwd", "../x.png", f"{folder}/../x.png", "images/../../x.png"]
+
+    def named(path: str) -> str:
+        if form == "tsv":
+            file = folder / f"p{next(_NUMBERS)}.tsv"
+            file.write_text(f"index\timage_path\tquestion\tanswer\n1\t{path}\tQ?\tred\n")
+            return f"tsv:{file}"
+        value: Any = {"list": [path], "mapping": {"path": path, "bytes": None}}.get(form, path)
+        return name_of(folder, {**ASKED, "image": value})
+
+    whole = (folder / "a.png").read_bytes()
+    for path in inside:
+        (sample,) = samples_of(named(path))
+        assert sample.images[0].read() == whole, path
+    for path in outside:
+        with pytest.raises(DataError, match=r"leaves the dataset folder .*image_root="):
+            samples_of(named(path))
+
+
+def test_image_root_opens_another_folder(folder: Path, tmp_path_factory: Any) -> None:
+    lists = tmp_path_factory.mktemp("lists")
+    name = name_of(lists, {**ASKED, "image": str(folder / "a.png")})
+    with pytest.raises(UserError, match="image_root="):
+        samples_of(name)
+    (sample,) = samples_of(f"{name}?image_root={folder}")
+    assert sample.images[0].read() == (folder / "a.png").read_bytes()
+
+
+def test_links_below_the_folder_are_followed(folder: Path, tmp_path_factory: Any) -> None:
+    blobs = tmp_path_factory.mktemp("blobs")
+    (folder / "images" / "c.png").rename(blobs / "0a1b")
+    (folder / "images" / "c.png").symlink_to(blobs / "0a1b")
+    (sample,) = read(folder, {**ASKED, "image": "images/c.png"})
+    assert sample.images[0].read() == (blobs / "0a1b").read_bytes()
+
+
+def test_encoded_images(folder: Path) -> None:
+    buffer = io.BytesIO()
+    Image.effect_noise((40, 30), 50).save(buffer, "PNG")
+    text = base64.b64encode(buffer.getvalue()).decode()
+    for value in (text, f"data:image/png;base64,{text}", [text], {"base64": text}):
+        (sample,) = read(folder, {**ASKED, "image": value})
+        assert sample.images[0].read() == buffer.getvalue()
