@@ -61,7 +61,7 @@ def by_json_load(path: Path) -> tuple[int, Callable[[int], Any]]:
     from collavo.datasets.instruction.rows import read_row
 
     def turns(number: int) -> Any:
-        content = read_row(rows[number])
+        content = read_row(rows[number], path.parent)
         return [list(content.images), [[turn.role, turn.text] for turn in content.turns]]
 
     return len(rows), turns

@@ -17,7 +17,7 @@ from collavo.datasets.instruction.rows import measure, read_row
 from collavo.datasets.instruction.scan import scan_rows
 from collavo.datasets.instruction.source import BadRows
 
-VERSION = 3
+VERSION = 4
 """Counts changes of what is indexed and checked; part of the key of kept indexes."""
 
 
@@ -68,26 +68,34 @@ def row_id(values: Mapping[str, Any], number: int) -> str:
     return str(given) if usable else f"row{number}"
 
 
-def file_index(path: Path) -> RowIndex:
+def file_index(path: Path, root: Path) -> RowIndex:
     """Returns the index of a file, from the cache if the file is as it was.
+
+    Args:
+        path: The file.
+        root: The folder of images, which no path may leave.
 
     Raises:
         MissingFileError: The file is not there.
         DataError: It is broken.
     """
     try:
-        key = files_key(f"rows {VERSION}", [path])
+        key = files_key(f"rows {VERSION} {root.absolute()}", [path])
     except OSError:
-        return build_index(path)  # says what is wrong
+        return build_index(path, root)  # says what is wrong
     if (found := load_kept(key)) is not None:
         return RowIndex(**found.arrays, bad=found.bad)
-    index = build_index(path)
+    index = build_index(path, root)
     keep(key, Kept(index.arrays(), index.bad))
     return index
 
 
-def build_index(path: Path) -> RowIndex:
+def build_index(path: Path, root: Path) -> RowIndex:
     """Reads a file once, row by row; memory grows by some 50 bytes a row.
+
+    Args:
+        path: The file.
+        root: The folder of images, which no path may leave.
 
     Raises:
         MissingFileError: The file is not there.
@@ -96,12 +104,16 @@ def build_index(path: Path) -> RowIndex:
     starts, sizes, lengths = array("q"), array("q"), array("q")
     images, turns, numbers, hashes = array("i"), array("i"), array("q"), array("Q")
     bad = BadRows()
+    # texts of rows without escapes are UTF-8 read as Latin-1, and so their paths' folder has to be
+    as_scanned = Path(os.fsencode(root.absolute()).decode("latin-1"))
     for number, row in enumerate(scan_rows(path), start=1):
+        folder = root if row.escaped else as_scanned
         measured = measure(row.value)
         if measured is None:
-            content = read_row(row.value)
+            content = read_row(row.value, folder)
             if content.problem:
-                bad += BadRows(1, ((_as_utf8(row_id(row.value, number)), content.problem),))
+                told = _as_utf8(content.problem)
+                bad += BadRows(1, ((_as_utf8(row_id(row.value, number)), told),))
                 continue
             length = sum(len(turn.text) for turn in content.turns)
             measured = len(content.images), len(content.turns), length
@@ -109,7 +121,7 @@ def build_index(path: Path) -> RowIndex:
         sizes.append(row.size)
         images.append(measured[0])
         turns.append(measured[1])
-        lengths.append(_bytes(row.value) if row.escaped else measured[2])
+        lengths.append(_bytes(row.value, folder) if row.escaped else measured[2])
         numbers.append(number)
         name = row_id(row.value, number).encode("utf-8", "surrogatepass")
         hashes.append(int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), "little"))
@@ -125,9 +137,9 @@ def build_index(path: Path) -> RowIndex:
     )
 
 
-def _bytes(values: Mapping[str, Any]) -> int:
+def _bytes(values: Mapping[str, Any], root: Path) -> int:
     """The bytes of a row's texts, or somewhat more: for rows with escaped characters."""
-    texts = (turn.text for turn in read_row(values).turns)
+    texts = (turn.text for turn in read_row(values, root).turns)
     return sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
 
 

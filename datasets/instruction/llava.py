@@ -33,8 +33,8 @@ class LlavaSource:
         self.spec = spec
         self._path = Path(spec.path).expanduser()
         self._file = RowFile(self._path)
-        self._index: RowIndex = file_index(self._path)
         self._root = image_root(spec)
+        self._index: RowIndex = file_index(self._path, self._root)
         self.bad = BadRows(
             self._index.bad.count,
             tuple((f"{spec.name}:{name}", problem) for name, problem in self._index.bad.first),
@@ -59,7 +59,7 @@ class LlavaSource:
             values = parse_json(data.decode("utf-8"), self._path)
         except (UnicodeDecodeError, DataError) as error:
             raise changed from error
-        content = read_row(values) if isinstance(values, dict) else None
+        content = read_row(values, self._root) if isinstance(values, dict) else None
         if content is None or content.problem:
             raise changed
         name = row_id(values, number)

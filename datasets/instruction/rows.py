@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import PurePosixPath
+from pathlib import Path
 from typing import Any
 
-from collavo.records import Turn
+from collavo.records import ImageRef, Turn
 
 IMAGE_TAG = "<image>"
 
@@ -72,7 +72,7 @@ def measure(values: Mapping[str, Any]) -> tuple[int, int, int] | None:
     return (images, len(values["conversations"]), length) if good else None
 
 
-def read_row(values: Mapping[str, Any]) -> RowContent:
+def read_row(values: Mapping[str, Any], root: Path) -> RowContent:
     """Reads a row `{id, image?: path, conversations: [{from: human|gpt, value: text}, ...]}`.
 
     Several images stand in `image` or `images` as a list. Turns with `role` and `content` are
@@ -80,11 +80,12 @@ def read_row(values: Mapping[str, Any]) -> RowContent:
 
     Args:
         values: The row.
+        root: The folder of images, which no path may leave; what lies below may be absolute.
 
     Returns:
         Its turns and images, or the first problem that it has.
     """
-    images, problem = _images(values)
+    images, problem = _images(values, root)
     problem = _medium(values) or problem
     given = values.get("conversations")
     if not problem and not isinstance(given, list):
@@ -134,7 +135,7 @@ def _medium(values: Mapping[str, Any]) -> str:
     return ""
 
 
-def _images(values: Mapping[str, Any]) -> tuple[tuple[str, ...], str]:
+def _images(values: Mapping[str, Any], root: Path) -> tuple[tuple[str, ...], str]:
     """Returns the paths of a row's images, and what is wrong with them."""
     key = "image" if values.get("image") is not None else "images"
     given = values.get(key)
@@ -144,11 +145,14 @@ def _images(values: Mapping[str, Any]) -> tuple[tuple[str, ...], str]:
     for path in paths:
         if not isinstance(path, str) or not path.strip():
             return (), f"{key!r} must be a path or a list of paths, got {_short(given)}"
-        if path.startswith("/") or (".." in path and ".." in PurePosixPath(path).parts):
-            return (), (
-                f"{key!r} is {path!r}, which leaves the image folder; give a path relative to the "
-                "source's images="
-            )
+        if path.startswith("/") or ".." in path:
+            try:
+                ImageRef(path=root / path, root=root)
+            except ValueError:
+                return (), (
+                    f"{key!r} is {path!r}, which leaves the image folder {root}; name the folder "
+                    "that holds it as the source's images="
+                )
     return tuple(paths), ""
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from collavo.datasets.instruction.rows import measure, read_row
+
+ROOT = Path("/data")
 
 
 def row(**fields: Any) -> dict[str, Any]:
@@ -29,7 +32,7 @@ def row(**fields: Any) -> dict[str, Any]:
 )
 def test_other_media_are_named(fields: dict[str, Any], said: str) -> None:
     values = row(**fields)
-    assert said in read_row(values).problem
+    assert said in read_row(values, ROOT).problem
     assert measure(values) is None
 
 
@@ -37,4 +40,4 @@ def test_other_media_are_named(fields: dict[str, Any], said: str) -> None:
     "fields", [{"video": None}, {"videos": []}, {"audio": ""}, {"video_seconds": 3}, {"clip": None}]
 )
 def test_fields_without_content_are_no_media(fields: dict[str, Any]) -> None:
-    assert read_row(row(**fields)).problem == ""
+    assert read_row(row(**fields), ROOT).problem == ""

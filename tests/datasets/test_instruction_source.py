@@ -22,6 +22,8 @@ from tests.datasets.conversations import row, talk
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
+ROOT = Path("/data")
+
 
 def opened(path: Path, **fields: Any) -> LlavaSource:
     return LlavaSource(parse_source({"path": str(path), **fields}))
@@ -152,6 +154,25 @@ BAD_ROWS = [
 ]
 
 
+@pytest.mark.parametrize("folder", ["images", "bilder é 狗"])
+@pytest.mark.parametrize("escaped", [True, False])
+def test_paths_below_the_image_folder_are_read(tmp_path: Path, folder: str, escaped: bool) -> None:
+    """Absolute and with "..", by the rule that all data follow."""
+    root = tmp_path / folder
+    root.mkdir()
+    paths = ["a.jpg", f"{root}/a.jpg", "x/../a.jpg", f"{root}/x/../a.jpg", f"../{folder}/a.jpg"]
+    out = [f"{tmp_path}/a.jpg", f"{root}/../a.jpg", "x/../../a.jpg"]
+    rows = [row(k, image=path) for k, path in enumerate([*paths, *out])]
+    file = tmp_path / "rows.json"
+    file.write_text(json.dumps(rows, ensure_ascii=escaped), encoding="utf-8")
+    source = opened(file, images=str(root))
+    assert len(source) == len(paths) and source.bad.count == len(out)
+    for k in range(len(paths)):
+        found = source[k].images[0].path
+        assert found is not None and found.parent.resolve() == root.resolve()
+    assert all("leaves the image folder" in problem for _, problem in source.bad.first)
+
+
 @pytest.mark.parametrize(("fields", "problem"), BAD_ROWS)
 def test_a_bad_row_is_named_and_left_out(
     write: Callable[..., Path], fields: dict[str, Any], problem: str
@@ -174,10 +195,10 @@ def test_the_quick_check_agrees_with_the_thorough_one() -> None:
         row(1, conversations=[{"role": "user", "content": "<image>"}, *talk("x", "b")[1:]]),
     ]
     for values in [*good, *(row(2, **fields) for fields, _ in BAD_ROWS)]:
-        quick, thorough = measure(values), read_row(values)
+        quick, thorough = measure(values), read_row(values, ROOT)
         if quick is not None:
             assert not thorough.problem and quick[0] == len(thorough.images)
-    assert all(not read_row(values).problem for values in good)
+    assert all(not read_row(values, ROOT).problem for values in good)
     assert measure(good[0]) == (1, 2, len("<image>\nWhat is 1?A dog 1."))
 
 
@@ -212,18 +233,18 @@ def test_only_tags_are_taken_out(text: str, expected: str) -> None:
 def test_broken_files_are_named(write: Callable[..., Path], text: str, message: str) -> None:
     path = write(text)
     with pytest.raises(DataError, match=message) as caught:
-        build_index(path)
+        build_index(path, ROOT)
     assert str(path) in str(caught.value)
 
 
 def test_files_that_are_no_text_or_not_there(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_bytes(b'[{"id": "caf\xe9"}]')
     with pytest.raises(DataError, match="a byte near position 12 is not UTF-8"):
-        build_index(tmp_path / "a.json")
+        build_index(tmp_path / "a.json", ROOT)
     with pytest.raises(MissingFileError, match="b.json is not there"):
-        build_index(tmp_path / "b.json")
+        build_index(tmp_path / "b.json", ROOT)
     with pytest.raises(DataError, match="cannot read"):
-        build_index(tmp_path)
+        build_index(tmp_path, ROOT)
 
 
 def test_an_image_folder_that_is_not_there(write: Callable[..., Path]) -> None:
