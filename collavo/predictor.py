@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import html
+import io
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +16,7 @@ import torch
 from PIL import Image
 
 from collavo.config import get_cfg
+from collavo.config.build import changed
 from collavo.datasets.mappers.given import ImageLike, Images, paired
 from collavo.datasets.mappers.image import open_image
 from collavo.engine.images import visual_of
@@ -24,7 +28,7 @@ from collavo.modeling.crayon.prompt import make_crayon_prompt
 from collavo.records import CrayonPrompt, ImageRef, Segments
 
 if TYPE_CHECKING:
-    from collavo.modeling.architectures.base import Architecture
+    from collavo.modeling.architectures.base import Architecture, Generation
     from collavo.modeling.image_policies.base import VisualInput
     from collavo.modeling.segmenters.base import Segmenter
 
@@ -32,8 +36,11 @@ logger = logging.getLogger(__name__)
 
 IMAGES_AT_ONCE = 8
 
+SHOWN = 800
+"""Pixels of the longer side of a picture in a notebook."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Prediction:
     """An answer and all that led to it.
 
@@ -57,6 +64,23 @@ class Prediction:
     class_names: tuple[str, ...]
     image: ImageRef
 
+    def __repr__(self) -> str:
+        """The answer, the question and the image, on one line."""
+        return f"Prediction({self.answer!r} to {self.question!r} about {self.image.label!r})"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the picture with its crayon map, the question, the answer."""
+        stream = io.BytesIO()
+        picture = self.draw()
+        picture.thumbnail((SHOWN, SHOWN))
+        picture.convert("RGB").save(stream, "PNG")
+        data = base64.b64encode(stream.getvalue()).decode("ascii")
+        return (
+            f'<figure style="margin:0"><img alt="{html.escape(self.image.label)}" '
+            f'src="data:image/png;base64,{data}"><figcaption><p><i>{html.escape(self.question)}'
+            f"</i></p><p><b>{html.escape(self.answer)}</b></p></figcaption></figure>"
+        )
+
     def draw(self) -> Image.Image:
         """Returns the image with its crayon map and a legend; the image alone without segments."""
         image = open_image(self.image)
@@ -73,6 +97,7 @@ class Predictor:
             with them the built-in tiny model.
         architecture: A model to use instead of the configuration's.
         segmenter: A segmenter to use instead of the configuration's.
+        urls: Whether images given as http(s) URLs are downloaded; off, they are refused.
 
     Raises:
         ConfigError: The configuration does not fit this machine.
@@ -85,9 +110,10 @@ class Predictor:
         cfg: Any = None,
         architecture: Architecture | None = None,
         segmenter: Segmenter | None = None,
+        urls: bool = False,
     ) -> None:
         cfg = get_cfg() if cfg is None else cfg
-        self.cfg = cfg
+        self.cfg, self.urls = cfg, urls
         model = load_model(cfg, architecture=architecture, segmenter=segmenter)
         self.architecture = model.architecture
         self.architecture.eval()
@@ -106,6 +132,7 @@ class Predictor:
         segmenter: str | Path = "",
         conf_files: Sequence[str | Path] = (),
         settings: Mapping[str, Any] | None = None,
+        urls: bool = False,
     ) -> Predictor:
         """Loads a model and its segmenter.
 
@@ -114,23 +141,26 @@ class Predictor:
             segmenter: Folder or hub id of the segmenter; empty for the model's own.
             conf_files: Configuration files, such as "collavo_demo.yaml".
             settings: Configuration keys, such as `{"LLM.BITS": 4}`; they win.
+            urls: Whether images given as http(s) URLs are downloaded.
         """
         named = {"MODEL.WEIGHTS": str(weights), "SEGMENTER.WEIGHTS": str(segmenter)}
         keys = {k: v for k, v in named.items() if v} | dict(settings or {})
-        return cls(get_cfg(conf_files, config_overrides=keys))
+        return cls(get_cfg(conf_files, config_overrides=keys), urls=urls)
 
     @overload
-    def __call__(self, image: ImageLike, question: str) -> Prediction: ...
+    def __call__(self, image: ImageLike, question: str, **generation: Any) -> Prediction: ...
 
     @overload
     def __call__(
-        self, image: ImageLike | Images, question: list[str] | tuple[str, ...]
+        self, image: ImageLike | Images, question: list[str] | tuple[str, ...], **generation: Any
     ) -> list[Prediction]: ...
 
     @overload
-    def __call__(self, image: Images, question: str) -> list[Prediction]: ...
+    def __call__(self, image: Images, question: str, **generation: Any) -> list[Prediction]: ...
 
-    def __call__(self, image: Any, question: Any) -> Prediction | list[Prediction]:
+    def __call__(
+        self, image: Any, question: Any, **generation: Any
+    ) -> Prediction | list[Prediction]:
         """Answers one question about one image, or several.
 
         A list of images with one question, one image with a list of questions, or two lists of the
@@ -139,26 +169,34 @@ class Predictor:
         Args:
             image: One image or a list of them.
             question: One question or a list of them.
+            generation: Keys of `GENERATION` for this call, in lower case: `num_beams=1`,
+                `max_new_tokens=20`, `do_sample=True`, `temperature=0.7`, ...
 
         Returns:
             A `Prediction`, or a list of them if either argument was a list.
 
         Raises:
+            ConfigError: There is no such key of `GENERATION`, or its value cannot be that.
             DataError: An image cannot be opened, or the lists differ in length.
         """
-        asked = paired(image, question)
+        keys = {f"GENERATION.{name.upper()}": value for name, value in generation.items()}
+        how = generation_of(changed(self.cfg, keys, "Predictor")) if keys else self.generation
+        asked = paired(image, question, self.urls)
         images = list(dict.fromkeys(ref for ref, _ in asked))
         found: dict[int, Prediction] = {}
         for start in range(0, len(images), IMAGES_AT_ONCE):
             part = images[start : start + IMAGES_AT_ONCE]
             rows = [(i, part.index(r), q) for i, (r, q) in enumerate(asked) if r in part]
-            found |= self._predict(part, rows)
+            found |= self._predict(part, rows, how)
         single = isinstance(question, str) and not isinstance(image, (list, tuple))
         return found[0] if single else [found[i] for i in range(len(asked))]
 
     @torch.inference_mode()
     def _predict(
-        self, refs: Sequence[ImageRef], rows: Sequence[tuple[int, int, str]]
+        self,
+        refs: Sequence[ImageRef],
+        rows: Sequence[tuple[int, int, str]],
+        generation: Generation,
     ) -> dict[int, Prediction]:
         """Answers (number, index in `refs`, question) rows; returns predictions by number."""
         visuals = [self._visual(ref) for ref in refs]
@@ -173,7 +211,7 @@ class Predictor:
             texts = list(crayon.text)
         prompts = [self.architecture.render(q, texts[owner]) for _, owner, q in rows]
         owners = [owner for _, owner, _ in rows]
-        answers = self._answers(visuals, crayon, prompts, owners)
+        answers = self._answers(visuals, crayon, prompts, owners, generation)
         found = {}
         for (number, owner, question), prompt, answer in zip(rows, prompts, answers, strict=True):
             found[number] = Prediction(
@@ -194,13 +232,14 @@ class Predictor:
         crayon: CrayonPrompt | None,
         prompts: Sequence[str],
         owners: Sequence[int],
+        generation: Generation,
     ) -> list[str]:
         model = self.architecture
         maps = crayon if crayon is not None and crayon.semantic is not None else None
         ids = [tuple(model.tokenize(prompt)) for prompt in prompts]
         if not model.supports_prefix:
             rows = _of_rows(maps, torch.tensor(owners))
-            return model.generate(ids, [(visuals[o],) for o in owners], rows, self.generation)
+            return model.generate(ids, [(visuals[o],) for o in owners], rows, generation)
         shared = [
             common_prefix([row for row, o in zip(ids, owners, strict=True) if o == image])
             for image in range(len(visuals))
@@ -209,7 +248,7 @@ class Predictor:
         prefixes = [first[image][:length] for image, length in enumerate(shared)]
         suffixes = [row[shared[owner] :] for row, owner in zip(ids, owners, strict=True)]
         contexts = model.encode([(visual,) for visual in visuals], maps, prefixes)
-        return model.answer(contexts, suffixes, owners, self.generation)
+        return model.answer(contexts, suffixes, owners, generation)
 
 
 def _of_rows(crayon: CrayonPrompt | None, index: torch.Tensor) -> CrayonPrompt | None:

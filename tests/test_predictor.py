@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import html
 import io
+import subprocess
+import sys
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +20,7 @@ from PIL import Image
 
 import collavo
 from collavo.config import get_cfg
+from collavo.datasets.mappers import given
 from collavo.datasets.mappers.given import image_ref
 from collavo.errors import ConfigError, DataError, MissingFileError
 from collavo.modeling.llms.templates import render
@@ -182,3 +191,86 @@ def test_missing_weights_are_named(tmp_path: Path) -> None:
         Predictor.from_pretrained(tmp_path / "nowhere", settings=QUICK)
     with pytest.raises(ConfigError, match="LLM.BITS"):
         Predictor.from_pretrained(settings={**QUICK, "LLM.BITS": 3})
+
+
+def test_further_forms_of_an_image(predictor: Predictor, array: np.ndarray) -> None:
+    stream = io.BytesIO()
+    Image.fromarray(array).save(stream, "PNG")
+    encoded = base64.b64encode(stream.getvalue()).decode()
+    stream.seek(0)
+    tensor = torch.from_numpy(array).permute(2, 0, 1)
+    forms = [stream, f"data:image/png;base64,{encoded}", tensor, tensor.clone()]
+    expected = seen(predictor, array)
+    for form in forms:
+        assert np.array_equal(seen(predictor, form), expected)
+    assert np.array_equal(seen(predictor, tensor[0]), seen(predictor, array[..., 0]))
+
+
+@pytest.mark.parametrize(
+    ("image", "said"),
+    [
+        (torch.zeros(3, 4, 5), r"torch.float32 \(3, 4, 5\); it has to be torch.uint8"),
+        (torch.zeros(2, 4, 5, dtype=torch.uint8), "1, 3 or 4 channels"),
+        (io.StringIO("x"), "binary mode"),
+        ("data:image/png;base64,@@", "cannot be decoded"),
+        ("data:image/png", "has no comma"),
+        ("https://there/a.png", "nothing is downloaded unasked: give urls=True"),
+    ],
+)
+def test_what_is_no_image_is_named(image: Any, said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        image_ref(image)
+
+
+def test_urls_are_downloaded_where_they_may_be(
+    array: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.fromarray(array).save(tmp_path / "a.png")
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    monkeypatch.setattr(SimpleHTTPRequestHandler, "log_message", lambda *_: None)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}"
+        found = image_ref(f"{url}/a.png", urls=True)
+        assert found.read() == (tmp_path / "a.png").read_bytes() and found.label == f"{url}/a.png"
+        with pytest.raises(DataError, match="cannot be downloaded: .*404"):
+            image_ref(f"{url}/b.png", urls=True)
+        monkeypatch.setattr(given, "MOST_BYTES", 10)
+        with pytest.raises(DataError, match="more than 10 bytes"):
+            image_ref(f"{url}/a.png", urls=True)
+        server.shutdown()
+
+
+def test_generation_of_one_call(predictor: Predictor, array: np.ndarray) -> None:
+    long = predictor(array, "Why?", max_new_tokens=12, num_beams=2)
+    assert predictor.generation.max_new_tokens == 4
+    cfg = get_cfg(
+        config_overrides={**QUICK, "GENERATION.MAX_NEW_TOKENS": 12, "GENERATION.NUM_BEAMS": 2}
+    )
+    other = Predictor(cfg, predictor.architecture, predictor.segmenter)
+    assert long.answer == other(array, "Why?").answer
+    with pytest.raises(ConfigError, match="GENERATION.BEAMS.*Did you mean: GENERATION.NUM_BEAMS"):
+        predictor(array, "Why?", beams=3)
+    with pytest.raises(ConfigError, match="GENERATION.NUM_BEAMS cannot be 0"):
+        predictor(array, "Why?", num_beams=0)
+
+
+def test_how_a_prediction_is_shown(predictor: Predictor, array: np.ndarray) -> None:
+    found = predictor(array, "Is <b> bold?\nYes?")
+    assert "\n" not in repr(found) and repr(found).startswith("Prediction(")
+    assert len(repr(found)) < 200
+    shown = found._repr_html_()
+    assert "Is &lt;b&gt; bold?" in shown and html.escape(found.answer) in shown
+    picture = base64.b64decode(shown.partition("base64,")[2].partition('"')[0])
+    assert max(Image.open(io.BytesIO(picture)).size) <= 800
+
+
+def test_what_python_sees() -> None:
+    assert "Predictor" in dir(collavo)
+    code = (
+        "from collavo.datasets.registration.catalog import DatasetCatalog\n"
+        "print(len(DatasetCatalog.get('pope_test')) > 0)"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout == "True\n"

@@ -80,6 +80,24 @@ def get_cfg(
     return cfg
 
 
+def changed(cfg: CfgNode, keys: Mapping[str, Any], source: str) -> CfgNode:
+    """Returns a copy of a configuration with other values of some keys, checked as any.
+
+    Args:
+        cfg: The configuration; left as it is.
+        keys: Values by whole name ("GENERATION.NUM_BEAMS").
+        source: Who sets them, for messages.
+
+    Raises:
+        ConfigError: There is no such key, or its value cannot be that.
+    """
+    copy = cfg.clone()
+    copy.defrost()
+    _merge(copy, keys.items(), source)
+    copy.freeze()
+    return copy
+
+
 def dump(cfg: CfgNode) -> str:
     """Writes a configuration as YAML that `get_cfg` reads back to the same values."""
     return cfg.dump(sort_keys=True, allow_unicode=True)
