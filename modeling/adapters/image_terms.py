@@ -57,6 +57,7 @@ class _ImageTerms(torch.autograd.Function):
     ) -> Tensor:
         out = y if inplace else y.clone(memory_format=torch.contiguous_format)
         start, end = span
+        # row by row: a slice of one row is contiguous, and addmm_ then needs no copy
         for row in range(out.shape[0]):
             image = out[row, start:end]
             image.addmm_(low[row], up.t(), alpha=scale)
@@ -82,6 +83,7 @@ class _ImageTerms(torch.autograd.Function):
         if ctx.needs_input_grad[2]:
             to_up = torch.einsum("bno,bnr->or", image, low).mul_(ctx.scale)
         if ctx.needs_input_grad[3]:
+            # many tokens share a pair, so their gradients are summed into it
             to_table = grad.new_zeros(ctx.pairs, grad.shape[-1])
             for row in range(len(grad)):
                 to_table.index_add_(0, index[row], image[row], alpha=ctx.scale)

@@ -65,6 +65,7 @@ def _without_gradient(
         y = y.contiguous()
     flat, rows = y.view(-1, y.shape[-1]), x.reshape(-1, x.shape[-1])
     for (down, up), scale in zip(pairs, scales, strict=True):
+        # (tokens, in) @ (in, rank): the small side first, never B @ A
         low = rows @ down.to(x.dtype).t()
         flat.addmm_(low, up.to(x.dtype).t(), alpha=scale)
     return y
@@ -90,6 +91,7 @@ class _LowRank(torch.autograd.Function):
         if mask is not None:
             low = low.div_(keep)
         up = _side_by_side(ups, scales, x.dtype).t()
+        # y is tokens x out, the largest tensor here; a copy of it would double the activation
         out = y if inplace else y.clone(memory_format=torch.contiguous_format)
         out.view(-1, out.shape[-1]).addmm_(low, up)
         if inplace:
@@ -109,6 +111,7 @@ class _LowRank(torch.autograd.Function):
         downs, ups = weights[::2], weights[1::2]
         ranks = [d.shape[0] for d in downs]
         flat = grad.reshape(-1, grad.shape[-1])
+        # gradient of the low activations: (tokens, ranks)
         pulled = flat @ _side_by_side(ups, ctx.scales, flat.dtype)
         if mask is not None:
             pulled = pulled.div_(ctx.keep)
@@ -118,6 +121,7 @@ class _LowRank(torch.autograd.Function):
             to_x = to_x if mask is None else to_x.mul_(mask)
         to_weights: list[Tensor | None] = [None] * len(weights)
         if low is not None:
+            # recomputed rather than kept: the mask has one byte an entry, the product two or four
             rows = _dropped(x, mask).reshape(-1, x.shape[-1])
             lows = iter(low.split([r for r, t in zip(ranks, ctx.trained, strict=True) if t], 1))
             for i, part in enumerate(pulled.split(ranks, 1)):

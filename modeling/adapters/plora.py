@@ -51,10 +51,13 @@ class PLoRADown(nn.Module):
         self, injection: Injection, source: Tensor, image: Float[Tensor, "*tokens width"]
     ) -> Float[Tensor, "*tokens rank"]:
         """Returns A x for the image tokens of `source`, computed once for all that share A."""
+        # q, k and v share A and are called one after the other on the same tensor; `is`, since
+        # equal values may belong to other layers
         if injection.memo:
             owner, held, low = injection.memo[0]
             if owner is self and held is source:
                 return low
+        # dropout on x before A, as in LoRA; the memo keeps one mask for q, k and v
         low = self.image(self.dropout(image) if self.image.weight.requires_grad else image)
         injection.memo[:] = [(self, source, low)]
         return low
@@ -152,6 +155,7 @@ class PLoRALinear(nn.Module):
         """
         if not self.mergeable or not isinstance(self.base, nn.Linear):
             raise TypeError(f"a {type(self.base).__name__} cannot be merged for image tokens")
+        # in float32: the sum of a bfloat16 weight and a small product would lose the product
         delta = self.up.weight.float() @ self.shared_down.image.weight.float()
         weight = self.base.weight
         self.merged = (weight.float() + self.scale * delta).to(weight.dtype)
@@ -173,6 +177,7 @@ class PLoRALinear(nn.Module):
         down = self.shared_down
         delta = self.up(down.image_low(injection, source, image)) * self.scale
         if injection.crayon is not None and self.crayon_up is not None:
+            # (pairs, rank): some tens of pairs instead of 1,225 cells an image
             low, index = down.crayon_low(injection.crayon)
             table = self.crayon_up(low) * self.scale
             delta = delta + (table if index is None else F.embedding(index, table))
@@ -192,6 +197,7 @@ class PLoRALinear(nn.Module):
             return add_image_terms(y, span, low, self.up.weight, self.scale, table, index)
         delta = self._delta(injection, x, x[:, start:end])
         if torch.is_grad_enabled():
+            # out of place, since the base's backward may need its output
             return torch.cat([y[:, :start], y[:, start:end] + delta, y[:, end:]], dim=1)
         y[:, start:end] += delta
         return y
@@ -205,6 +211,7 @@ class PLoRALinear(nn.Module):
         assert injection.rows is not None, "an injection has a span or rows"
         y = self.base(x)
         image = x.flatten(0, 1).index_select(0, injection.rows)
+        # under autocast the base may answer in another dtype than the low rank
         delta = self._delta(injection, x, image).to(y.dtype)
         return y.flatten(0, 1).index_add(0, injection.rows, delta).view_as(y)
 
@@ -224,6 +231,7 @@ class PLoRALinear(nn.Module):
             table = self.crayon_up(crayon_low).mul_(self.scale)
         image_weight = (weight if self.merged is None else self.merged).t()
         for row in range(x.shape[0]):
+            # text tokens see the base alone, before and after the image
             for text in (slice(0, start), slice(end, None)):
                 torch.mm(x[row, text], weight.t(), out=y[row, text])
             image = y[row, start:end]
@@ -231,6 +239,7 @@ class PLoRALinear(nn.Module):
                 torch.mm(x[row, start:end], image_weight, out=image)
             else:
                 assert index is not None, "dropout is off without gradients"
+                # the crayon first, then += W x and += B A x: no temporary of the result's size
                 torch.index_select(table, 0, index[row], out=image)
                 image.addmm_(x[row, start:end], image_weight)
             if low is not None:

@@ -74,9 +74,11 @@ class CrayonEmbedding(nn.Module):
                     f"the crayon map holds {name} row {int(given.max())}, but the model's table "
                     f"has rows 0..{rows - 1}; use a segmenter with the model's classes"
                 )
+        # one number a pair; a table of flags finds the distinct ones without sorting
         code = (semantic.long() * numbers + number.long()).flatten(1)
         used = torch.zeros(classes * numbers, dtype=torch.bool, device=code.device)
         used[code.flatten()] = True
+        # the place of each used pair among the used ones
         rank = used.cumsum(0) - 1
         found = used.nonzero().squeeze(1)
         device = self.seg_prompt_embed.weight.device

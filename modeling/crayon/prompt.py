@@ -69,6 +69,7 @@ def make_crayon_prompt(
         semantic = torch.stack([m[0] for m in made])
         number = torch.stack([m[1] for m in made])
         if not parts.numbers:
+            # row 0, "unknown", rather than None: the embedding is a sum of both tables
             number = torch.zeros_like(number)
     text = [crayon_sentence(m[2], parts.numbers) if parts.text else None for m in made]
     return CrayonPrompt(semantic, number, text)

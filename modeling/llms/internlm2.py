@@ -48,6 +48,7 @@ class InternLM2(LLMFamily):
         """
         llm = LlamaForCausalLM(llama_config(config, attn))
         width = llm.config.hidden_size
+        # the row past the vocabulary is the placeholder's: looked up and then written over
         embed = nn.Embedding(llm.config.vocab_size + 1, width, llm.config.pad_token_id)
         nn.init.normal_(embed.weight, std=llm.config.initializer_range)
         llm.model.embed_tokens = embed
@@ -102,6 +103,7 @@ def unpack_wqkv(
     then its key head, then its value head. Works on `wqkv` and on PLoRA's B alike.
     """
     groups = heads // kv_heads
+    # (kv_heads, groups + 2, head_dim, width), whatever the last axis is
     parts = packed.view(kv_heads, groups + 2, -1, packed.shape[1])
     query, key, value = parts.split([groups, 1, 1], dim=1)
     q, k, v = (p.reshape(-1, packed.shape[1]) for p in (query, key, value))
@@ -113,5 +115,6 @@ def pack_wqkv(parts: Sequence[Tensor], heads: int, kv_heads: int) -> Float[Tenso
     query, key, value = parts
     width = query.shape[1]
     head_dim = query.shape[0] // heads
+    # queries come back as groups x head_dim a key head, keys and values as one each
     shaped = [p.view(kv_heads, -1, head_dim, width) for p in (query, key, value)]
     return torch.cat(shaped, dim=1).reshape(-1, width)

@@ -55,6 +55,7 @@ class BeamSearch:
         shape = (questions, self.beams)
         self._tokens = torch.zeros(*shape, self.limit, dtype=torch.long, device=device)
         self._scores = torch.full(shape, _NEVER, device=device)
+        # one beam at the start: equal beams would fill the candidates with copies of one
         self._scores[:, 0] = 0.0
         self._done_tokens = self._tokens.clone()
         self._done_lengths = torch.zeros(shape, dtype=torch.long, device=device)
@@ -78,23 +79,28 @@ class BeamSearch:
         if self.sampler is not None:
             log_probs = self.sampler.warp(log_probs)
         vocab = log_probs.shape[-1]
+        # (Q or Q * B, V) -> (Q, B, V)
         log_probs = log_probs.view(questions, -1, vocab).expand(-1, self.beams, -1)
         total = (log_probs + self._scores[..., None]).flatten(1)
         scores, index = self._top(total)
+        # a candidate's place in (B * V) says which beam it continues, and by which token
         parent, token = index // vocab, index % vocab
         tokens = _gather(self._tokens, parent)
         tokens[:, :, self.steps] = token
         self.steps += 1
         ends = torch.isin(token, self._eos)
+        # at the limit every candidate is finished, as in transformers
         if self.steps == self.limit:
             ends = torch.ones_like(ends)
         self._finish(tokens, scores, ends)
+        # an ended candidate may not run on
         self._scores, kept = torch.topk(scores + ends.float() * _NEVER, self.beams)
         self._tokens = _gather(tokens, kept)
         # no running beam can improve on the finished ones any more
         reachable = self._scores[:, :1] / self.steps**self.penalty
         worst = torch.where(self._done, self._done_scores.amin(1, keepdim=True), _NEVER)
         self._open = self._open & (reachable > worst).any(dim=1, keepdim=True)
+        # rows of the flat batch (Q * B) that the cache is reordered by
         first = torch.arange(questions, device=token.device)[:, None] * self.beams
         rows = first + parent.gather(1, kept)
         return token.gather(1, kept).flatten(), rows.flatten()
@@ -103,6 +109,7 @@ class BeamSearch:
         """The K candidates of each question."""
         if self.sampler is None:
             return torch.topk(total, self._candidates)
+        # sampled beams: draws without replacement; scores stay log-probabilities without noise
         noise = self.sampler.gumbel(self.ids, self.steps, total.shape[1]).to(total.device)
         index = torch.topk(total + noise, self._candidates).indices
         return total.gather(1, index), index
@@ -115,6 +122,7 @@ class BeamSearch:
         among = torch.arange(self._candidates, device=scores.device) < self.beams
         finished = ends & among
         scores = scores / self.steps**self.penalty
+        # a question that is decided takes no more hypotheses, though its rows still run
         scores = scores + (~self._open).float() * _NEVER + (~finished).float() * _NEVER
         lengths = torch.full_like(ends, self.steps, dtype=torch.long)
         merged = torch.cat((self._done_scores, scores), dim=1)

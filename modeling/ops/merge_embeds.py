@@ -76,16 +76,19 @@ def lay_out(
     bounds = [0, *accumulate(images)]
     widths = [image_tokens[a:b] for a, b in pairwise(bounds)]  # of each row's images
     sizes = [len(row) - len(own) + sum(own) for row, own in zip(rows, widths, strict=True)]
+    # in positions, not tokens: an image is one id and up to some thousand positions
     length = max(sizes)
     ids = torch.full((len(rows), length), pad_id)
     mask = torch.zeros(len(rows), length, dtype=torch.bool)
     targets = torch.full((len(rows), length), IGNORE_INDEX) if labels is not None else None
     spans: list[list[tuple[int, int]]] = []  # of each row's images: first and past-the-last column
     for b, row in enumerate(rows):
+        # left for generation, where all rows write their next token into one column
         at = length - sizes[b] if side == "left" else 0
         spans.append([])
         for begin, end, is_image in _runs(row, image_token_id):
             width = widths[b][len(spans[-1])] if is_image else end - begin
+            # one flag an image, repeated over its positions by broadcasting
             kept = [1] if masks is None else masks[b][begin:end]
             mask[b, at : at + width] = torch.tensor(kept).bool()
             if is_image:

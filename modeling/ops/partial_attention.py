@@ -37,6 +37,7 @@ def partial_attention(
     Returns:
         The part's attention output, and the log-sum-exp of its scores in float32.
     """
+    # torch's public attention does not return the log-sum-exp; the operators below it do
     if query.device.type == "cpu" and query.dtype in _CPU_DTYPES and not query.requires_grad:
         return torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
             query, key, value, 0.0, False, attn_mask=mask, scale=scaling
@@ -61,6 +62,7 @@ def materialised_attention(
     if mask is not None:
         scores = scores + mask
     lse = torch.logsumexp(scores, dim=-1)
+    # one exponential serves both softmax and log-sum-exp
     weights = torch.exp(scores - lse[..., None]).to(value.dtype)
     return torch.matmul(weights, value), lse
 

@@ -69,6 +69,7 @@ class PrefixCache:
             for row, length in enumerate(lengths):
                 keys[row].append(_own(key, row, length))
                 values[row].append(_own(value, row, length))
+            # freed layer by layer, so that the peak is one cache and one layer, not two caches
             vars(layer).update(keys=None, values=None)
             del key, value
         return [
@@ -87,6 +88,7 @@ class PrefixCache:
 
 def _own(batch: Tensor, row: int, length: int) -> Tensor:
     """The row's valid part in memory of its own; the batch's memory itself if it is all of it."""
+    # padding stands right of a row's tokens, so its valid part is the first `length` positions
     part = batch[row, :, :length]
     whole = part.numel() * part.element_size() == batch.untyped_storage().nbytes()
     return (

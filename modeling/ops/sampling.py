@@ -44,7 +44,10 @@ class Sampler:
         if self.top_p == 1.0:
             return scores
         ascending, order = torch.sort(scores, dim=-1)
+        # the nucleus is what is left when the least likely tokens, at most 1 - p together, are
+        # gone; sorted ascending, as transformers does
         below = ascending.softmax(dim=-1).cumsum(dim=-1) <= 1 - self.top_p
+        # the most likely token always stays, also where p is tiny
         below[:, -1] = False
         return scores.masked_fill(below.scatter(1, order, below), float("-inf"))
 
@@ -52,11 +55,14 @@ class Sampler:
         self, logits: Float[Tensor, "rows vocab"], questions: Sequence[int], step: int
     ) -> Int[Tensor, " rows"]:
         """Draws one token a row by inverting the cumulative distribution."""
+        # not torch's generator: its numbers depend on the batch's shape and on the device
         uniform = [random.Random(self._source(question, step)).random() for question in questions]
         cumulative = self.warp(logits).softmax(dim=-1).double().cumsum(dim=-1)
         target = torch.tensor(uniform, dtype=torch.double, device=logits.device)[:, None]
+        # the last sum is 1 but for rounding; without this a target could lie behind it
         target = target * cumulative[:, -1:]
         token = torch.searchsorted(cumulative, target, right=True)[:, 0]
+        # searchsorted gives V where the target equals the last sum
         return token.clamp_(max=logits.shape[-1] - 1)
 
     def gumbel(self, questions: Sequence[int], step: int, size: int) -> Float[Tensor, "Q size"]:
@@ -108,6 +114,7 @@ class SingleSearch:
             token = self.sampler.draw(logits, self.ids, self.steps)
         self._tokens[:, self.steps] = token
         self.steps += 1
+        # the first end counts: rows that ended go on in the batch until the next `keep`
         ended = torch.isin(token, self._eos) & (self._lengths == self.limit)
         self._lengths.masked_fill_(ended, self.steps)
         return token, None

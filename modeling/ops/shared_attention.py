@@ -85,6 +85,8 @@ def shared_prefix_attention(
     kv_heads = key.shape[1]
     groups = heads // kv_heads
     scale = width**-0.5 if scaling is None else scaling
+    # (rows, heads, tokens, width) -> grouped heads beside the tokens: all of them read the same
+    # keys, so grouped-query attention needs no repeated key
     folded = query.reshape(rows, kv_heads, groups * tokens, width)
     mask = shared_prefix.mask(groups, query.dtype)
     own, own_lse = partial_attention(folded, key, value, scale, mask)
@@ -102,12 +104,15 @@ def _prefix_part(
 ) -> tuple[Float[Tensor, "rows kv_heads N head_dim"], Float[Tensor, "rows kv_heads N"]]:
     """Attends to the prefixes: one product an image over the queries of all its rows."""
     rows, kv_heads, queries, width = folded.shape
+    # rows beside queries: an image's rows are neighbours (owners ascend), so each image is one
+    # slice of the N axis and one matrix product
     flat = folded.transpose(0, 1).reshape(1, kv_heads, rows * queries, width)
     parts, lses = [], []
     for begin, end, owner in cache.segments:
         prefix = cache.prefixes[owner]
         query = flat[:, :, begin * queries : end * queries]
         if prefix.length == 0:
+            # nothing shared: weight exp(-inf) = 0 in the merge
             parts.append(torch.zeros_like(query))
             lses.append(query.new_full(query.shape[:3], float("-inf"), dtype=torch.float32))
             continue

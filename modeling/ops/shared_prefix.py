@@ -61,6 +61,7 @@ class SharedPrefixCache(Cache):
     def positions(self, tokens: int) -> Int[Tensor, "rows tokens"]:
         """RoPE positions of the next `tokens` slots; padding stands at the prefix's end."""
         slots = torch.arange(self.used, self.used + tokens, device=self.starts.device)
+        # (tokens,) -> (rows, tokens): each row has its own number of padding slots
         slots = torch.maximum(slots[None], self.starts[:, None])
         return self.offsets[:, None] + slots
 
@@ -69,15 +70,19 @@ class SharedPrefixCache(Cache):
 
         A padding query sees its own slot, so that no row of the mask is empty.
         """
+        # a single new token sees all slots before it, so only left padding would need a mask
         if tokens == 1 and not self._ragged:
             return None
         device = self.starts.device
         slot = torch.arange(self.used + tokens, device=device)
         query = slot[self.used :]
         seen = (slot[None, None] >= self.starts[:, None, None]) & (slot <= query[:, None])
+        # softmax over a row of -inf is NaN, which 0 * NaN would carry into the other part
         seen = seen | (slot == query[:, None])
         mask = torch.zeros(seen.shape, dtype=dtype, device=device)
+        # finfo.min, not -inf: kernels subtract the row's maximum, and -inf - -inf is NaN
         mask = mask.masked_fill_(~seen, torch.finfo(dtype).min)
+        # the grouped heads are folded into the query axis (see shared_attention), so is the mask
         return mask[:, None].expand(-1, heads, -1, -1).flatten(1, 2)[:, None]
 
     def update(
@@ -88,6 +93,7 @@ class SharedPrefixCache(Cache):
         while len(self.keys) <= layer_idx:
             for held, new in ((self.keys, key_states), (self.values, value_states)):
                 held.append(new.new_empty(rows, heads, self.capacity, new.shape[-1]))
+        # written in place: torch.cat would copy the whole own part at every token
         end = self.used + tokens
         self.keys[layer_idx][:, :, self.used : end] = key_states
         self.values[layer_idx][:, :, self.used : end] = value_states
@@ -105,6 +111,7 @@ class SharedPrefixCache(Cache):
         """
         for held in (*self.keys, *self.values):
             part = held[:, :, since : self.used]
+            # index_select makes a copy first: rows may take each other's places
             part.copy_(part.index_select(0, rows))
 
     def select(self, rows: Sequence[int], capacity: int | None = None) -> SharedPrefixCache:
@@ -124,6 +131,7 @@ class SharedPrefixCache(Cache):
         index = torch.tensor(list(rows), device=self.starts.device)
         for held, new in ((self.keys, chosen.keys), (self.values, chosen.values)):
             for layer in held:
+                # the prefix is not copied, whatever the rows: only their own slots
                 new.append(_slots(layer, len(rows), chosen.capacity))
                 new[-1][:, :, : self.used] = layer[:, :, : self.used].index_select(0, index)
         chosen.used = self.used
@@ -149,6 +157,7 @@ class SharedPrefixCache(Cache):
         starts = [0] * len(owners)
         for cache, places in parts:
             for place, start in zip(places, cache.starts.tolist(), strict=True):
+                # parts are moved to end in one slot, since all rows write their next token together
                 starts[place] = start + used - cache.used
         whole = cls(
             parts[0][0].prefixes,

@@ -69,14 +69,17 @@ def post_process(
     counts = torch.bincount(image, minlength=kept.shape[0]).tolist()
     if not sum(counts):
         return [Segments(torch.zeros(grid, dtype=torch.int32), ()) for _ in counts]
+    # from here on one row a kept query, image by image: (kept, ...)
     scores, labels = scores[image, query], labels[image, query]
     probabilities = _cell_probabilities(masks_queries_logits, image, query, grid)
     probabilities = probabilities * scores[:, None, None]
     owners, won = [], []
     for part in probabilities.split(counts):
+        # ties go to the first query
         owner = part.argmax(0) if len(part) else torch.full(grid, -1, device=part.device)
         owners.append(owner)
         won.append((owner.flatten() == torch.arange(len(part), device=part.device)[:, None]).sum(1))
+    # area before the contest; `won` is the area after it
     own = (probabilities >= limits.mask).flatten(1).sum(1)
     # Integer counts divided in float32 and compared in float64: 4/5 is above 0.8, as it was there.
     ratio = (torch.cat(won) / own).double()
@@ -95,6 +98,8 @@ def _cell_probabilities(
     """Mask probabilities of the kept queries on the grid: sigmoid at full size, then bilinear."""
     parts = []
     for i, q in zip(image.split(_CHUNK), query.split(_CHUNK), strict=True):
+        # two steps, as the original: probabilities at 384 x 384 first, since sigmoid and resizing
+        # do not commute
         large = F.interpolate(
             logits[i, q][None], size=MASK_SIZE, mode="bilinear", align_corners=False
         )

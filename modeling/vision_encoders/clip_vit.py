@@ -56,8 +56,10 @@ def interpolate_positions(
     side = round((weight.shape[0] - 1) ** 0.5)
     if side * side != weight.shape[0] - 1:
         raise ValueError(f"{weight.shape[0]} positions are no CLS token and a square grid")
+    # (1 + side^2, C) -> (1, C, side, side), as interpolate takes it; row 0 is CLS
     patches = weight[1:].reshape(1, side, side, -1).permute(0, 3, 1, 2).float()
     resized = nn.functional.interpolate(patches, size=grid, mode="bicubic", align_corners=False)
+    # half(): the original resized a half-precision table, and its rounding is in every feature
     resized = resized.permute(0, 2, 3, 1).reshape(grid[0] * grid[1], -1).half()
     return torch.cat([weight[:1], resized.to(weight.dtype)])
 
@@ -109,5 +111,6 @@ class CLIPVisionEncoder(VisionEncoder):
 
     def forward(self, images: UInt8[Tensor, "batch 3 height width"]) -> VisionFeatures:
         pixels = normalise(images).to(next(self.tower.parameters()).dtype)
+        # the CLS token goes; no final norm: LLaVA-style models read the features before it
         hidden = self.tower(pixel_values=pixels).last_hidden_state
         return VisionFeatures([hidden[:, 1:]], self.grid)
