@@ -255,3 +255,20 @@ def test_clocks_decide_nothing(bench, monkeypatch):
     monkeypatch.setattr("time.time", lambda: 1e9)
     second = bench.run()
     assert (second.folder, second.bytes, bench.asked()) == (first.folder, first.bytes, [])
+
+
+def test_many_questions_on_an_image_are_worded_once(bench, monkeypatch):
+    """Not once for each unit of the image, of which 1,600 questions make four."""
+    bench.run()  # registers the plug-in
+    model = ARCHITECTURES.get("fake")
+    worded, tokenize = [], model.tokenize
+    monkeypatch.setattr(model, "tokenize", lambda self, p: worded.append(p) or tokenize(self, p))
+
+    def calls(questions):
+        bench.make_data(images=1, questions=questions)
+        worded.clear()
+        assert bench.run("--fresh").results["counts"]["answered"] == questions
+        return len(worded) / questions
+
+    few, many = calls(400), calls(1600)
+    assert many <= few
