@@ -8,7 +8,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from collavo.errors import EXIT_CRASH, EXIT_INTERRUPTED
+from collavo.errors import EXIT_CRASH, EXIT_INTERRUPTED, EXIT_USAGE
 
 
 def main() -> int:
@@ -25,6 +25,9 @@ def main() -> int:
         rank, failure = error.get_first_failure()
         print(f"process {rank} ended with {failure.exitcode}", file=sys.stderr)
         return EXIT_CRASH
+    except ImportError as error:  # DeepSpeed, which accelerate looks for before all else
+        print(f"error: {error}; or: pip install 'collavo[deepspeed]'", file=sys.stderr)
+        return EXIT_USAGE
     except (KeyboardInterrupt, SignalException):
         return EXIT_INTERRUPTED
     return 0

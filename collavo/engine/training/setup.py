@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -108,6 +109,11 @@ def _accelerator(cfg: Any, on_cpu: bool, dtype: str) -> Any:
     from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
 
     deepspeed = asked_for() == "DEEPSPEED"
+    if deepspeed and importlib.util.find_spec("deepspeed") is None:
+        raise ConfigError(
+            "DeepSpeed is asked for and not installed: pip install 'collavo[deepspeed]', or launch "
+            "with --config_file configs/accel/ddp_accel.yaml"
+        )
     if deepspeed and on_cpu and os.environ.get("DS_ACCELERATOR") != "cpu":
         raise ConfigError(
             "DeepSpeed is asked for on a machine without GPU: set the environment variable "
