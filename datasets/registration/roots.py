@@ -167,8 +167,8 @@ def image_below(root: Path, name: str, start: Path | Sequence[Path], place: str)
     if not path or "\0" in path or len(path) > LONGEST_PATH:
         raise DataError(f"{place}: {name!r:.80} is no image path")
     starts = [start] if isinstance(start, Path) else start
-    begin = starts[0] if len(starts) == 1 else _first_with(starts, path)
     # no step up is left to the system: behind a link it leads elsewhere than the text says
+    begin = starts[0] if len(starts) == 1 else _start(root, starts, os.path.normpath(path))
     whole = root / os.path.normpath(os.path.join(os.path.relpath(begin, root), path))
     try:
         return ImageRef(path=whole, root=root)
@@ -194,10 +194,12 @@ def ends_in(ending: re.Pattern[str], text: str) -> bool:
     return dot > 0 and ending.fullmatch(text, dot) is not None
 
 
-def _first_with(folders: Sequence[Path], path: str) -> Path:
-    """The first folder that has the file; where none has it the first that is there."""
-    there = (folder for folder in folders if _is_file(folder / path))
-    return next(there, None) or next(filter(_is_folder, folders), folders[0])
+def _start(root: Path, folders: Sequence[Path], path: str) -> Path:
+    """The first folder that has the file; where none has it, what a message had best name."""
+    for folder in folders:
+        if _is_file(folder / path):
+            return folder
+    return root if path.startswith("..") else next(filter(_is_folder, folders), root)
 
 
 def _is_file(path: Path) -> bool:
