@@ -22,7 +22,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import parse_qsl
 
-from collavo.datasets.registration.catalog import DatasetCatalog, MetadataCatalog
 from collavo.datasets.registration.readers.panoptic import (
     Box,
     PanopticImage,
@@ -30,6 +29,7 @@ from collavo.datasets.registration.readers.panoptic import (
     read_panoptic,
 )
 from collavo.datasets.registration.roots import find_file, image_ref, root
+from collavo.datasets.registration.which_catalog import DatasetCatalog, MetadataCatalog
 from collavo.errors import ConfigError, DataError
 from collavo.records import Sample, one_image
 
