@@ -24,7 +24,8 @@ NOT_ANSWERS = tuple(
     for name in (
         *("cli", "config", "results", "registry", "errors", "plugins", "lifetime", "predictor"),
         *("datasets.evaluation", "datasets.miniature", "datasets.instruction", "engine"),
-        *("datasets.registration.catalog", "datasets.registration.roots"),
+        *("datasets.registration.catalog", "datasets.registration.which_catalog"),
+        *("datasets.registration.roots",),
     )
 )
 """Modules of the frame: they bring things together, and what they decide stands in the settings,

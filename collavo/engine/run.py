@@ -188,7 +188,8 @@ def _loop(
                     *(markers, watching, work.overlap),
                 )
             finally:
-                work.crayons.close()
+                if work.pictures is not None:
+                    work.pictures.close()
         markers.release()
     except (KeyboardInterrupt, UserError, EngineError):
         markers.release()  # an end in order; after any other, what was begun stays suspicious
