@@ -191,9 +191,7 @@ class Predictor:
         """
         named = {"MODEL.WEIGHTS": str(weights), "SEGMENTER.WEIGHTS": str(segmenter)}
         keys: dict[str, Setting] = {k: v for k, v in named.items() if v}
-        return cls(
-            get_cfg(conf_files, config_overrides=keys | dict(settings or {})), urls=urls
-        )
+        return cls(get_cfg(conf_files, config_overrides=keys | dict(settings or {})), urls=urls)
 
     def __repr__(self) -> str:
         named = ", ".join(f"{k}={v!r}" for k, v in self.model.named(self.cfg).items() if v)

@@ -161,7 +161,7 @@ def _of_data_uri(text: str) -> bytes:
     try:
         return base64.b64decode(b"".join(data.split()), validate=True)
     except binascii.Error as error:
-        raise DataError(f"the data URI {head[:40]!r} cannot be decoded as base64: {error}") from error
+        raise DataError(f"the data URI {head[:40]!r} cannot be decoded: {error}") from error
 
 
 def _of_stream(stream: BinaryIO) -> bytes:
@@ -175,7 +175,7 @@ def _of_stream(stream: BinaryIO) -> bytes:
         raise DataError(f"an image's stream cannot be read: {error}") from error
     if not isinstance(data, bytes):
         raise DataError(
-            f"an image's stream gives bytes, not {type(data).__name__}: open the file in binary mode"
+            f"an image's stream gives bytes, not {type(data).__name__}: open it in binary mode"
         )
     return data
 
