@@ -23,6 +23,25 @@ tokens = projector([torch.ones(2, 8, 6)])
 print(tuple(tokens.shape) == (2, projector.num_tokens((2, 4)), 4))
 """
 
+SEES = """
+import sys, torch
+from PIL import Image
+from collavo.modeling.image_policies.base import stacked
+from collavo.plugins import load_user_dir
+from collavo.registry import IMAGE_POLICIES, PROJECTORS, VISION_ENCODERS
+load_user_dir(sys.argv[1])
+encoder = VISION_ENCODERS.get("patches")(16, 6)
+projector = PROJECTORS.get("pooled")(encoder.width, 4)
+policy = IMAGE_POLICIES.get("top_left")(encoder.image_size, projector.num_tokens(encoder.grid))
+photo = Image.new("RGB", (40, 10), (250, 5, 5))
+visuals = [policy(photo), policy(photo.rotate(180))]
+images = stacked(visuals, "pixel_values", "cpu")
+print(images[0, 0, 9].unique().tolist() == [250], not images[0, :, 10:].any())
+found = encoder(images)
+embeds = projector(found.levels[-projector.num_levels :])
+print(found.grid == (4, 4), tuple(embeds.shape) == (2, visuals[0].num_tokens, 4))
+"""
+
 
 @pytest.fixture(scope="module")
 def plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -30,7 +49,7 @@ def plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("documented")
     text = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    assert len(blocks) == 6
+    assert len(blocks) == 7
     code = "\n\n".join(blocks).replace('"/data/my_set"', repr(str(folder / "data")))
     (folder / "documented.py").write_text(code, encoding="utf-8")
     (folder / "data" / "images").mkdir(parents=True)
@@ -81,3 +100,7 @@ def test_pipeline_evaluator_and_segmenter(plugin: Path, tmp_path: Path) -> None:
 
 def test_projector(plugin: Path) -> None:
     assert run("-c", PROJECTS, str(plugin / "documented.py")).split() == ["True"]
+
+
+def test_vision_encoder_and_image_policy_in_front_of_the_projector(plugin: Path) -> None:
+    assert run("-c", SEES, str(plugin / "documented.py")).split() == ["True"] * 4

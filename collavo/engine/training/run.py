@@ -14,7 +14,7 @@ from typing import Any
 from collavo.engine.folder import write_exit_code
 from collavo.engine.training.checkpoint import Checkpoints, State, read_state
 from collavo.engine.training.curves import draw_curves, read_metrics
-from collavo.engine.training.evaluating import LiveEvaluation
+from collavo.engine.training.evaluating import TABLE, LiveEvaluation
 from collavo.engine.training.folder import course, open_stage, stage_folder
 from collavo.engine.training.loop import Hooks, Limits, Loop
 from collavo.engine.training.meter import Meter
@@ -149,7 +149,7 @@ def _train(stage: _Stage) -> bool:
     finally:
         if meter is not None:
             meter.close()
-            _draw(meter.file, stage.folder / CURVES, cfg.TRAIN.STAGE)
+            _draw(meter.file, stage.folder, cfg.TRAIN.STAGE)
     if finished:
         with whole_parameters(setup, model):
             _export(stage)
@@ -158,10 +158,11 @@ def _train(stage: _Stage) -> bool:
     return finished
 
 
-def _draw(metrics: Path, target: Path, title: str) -> None:
+def _draw(metrics: Path, folder: Path, title: str) -> None:
     """Draws the curves; a full disk must not hide why a training ended."""
+    target = folder / CURVES
     try:
-        draw_curves(read_metrics(metrics), target, title)
+        draw_curves(read_metrics(metrics), target, title, read_metrics(folder / TABLE))
     except OSError as error:
         logger.warning("no picture %s: %s", target, error)
 
