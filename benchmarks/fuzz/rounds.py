@@ -182,6 +182,14 @@ def _round(
 
 
 @contextmanager
+def guarded(seconds: int) -> Iterator[None]:
+    """Turns what lasts longer into an EndlessError."""
+    with _alarms():
+        signal.alarm(seconds)
+        yield
+
+
+@contextmanager
 def _alarms() -> Iterator[None]:
     """Turns rounds without end, and warnings, into faults."""
 
