@@ -27,8 +27,8 @@ from collavo.datasets.evaluation.graded import GRADES, REVIEW, judged_fields
 from collavo.datasets.evaluation.matching import match
 from collavo.datasets.evaluation.prediction import fields_used, prediction_of
 from collavo.datasets.registration.choices import LETTERS
+from collavo.datasets.registration.readers.literals import literal
 from collavo.datasets.registration.readers.rows import Row
-from collavo.datasets.registration.readers.tsv import literal
 from collavo.errors import DataError
 from collavo.records import Sample
 

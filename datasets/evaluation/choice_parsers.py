@@ -172,9 +172,9 @@ class CoLLaVOQBench(ChoiceParser):
     @staticmethod
     def rule(text: str, options: Options) -> str:
         """Returns the letter at the place that find gives, in Python's sense."""
-        letters = list(options)
         place = rules.position_in(text, "ABCD")
-        return letters[place] if -len(letters) <= place < len(letters) else UNREADABLE
+        letter = "ABCD"[place] if place >= 0 else list(options or "D")[place]
+        return letter if letter in options else UNREADABLE
 
 
 @PARSERS.register("qbench.trol", "qbench.exact")

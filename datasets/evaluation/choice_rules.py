@@ -112,7 +112,7 @@ def llava_letter(text: str, options: Options) -> str:
     else:
         found = _LLAVA_SENTENCE.findall(text)
         letter = found[0] if len(found) == 1 else UNREADABLE
-    return letter if letter in _LLAVA_LETTERS[: len(options)] else UNREADABLE
+    return letter if letter in options and letter in _LLAVA_LETTERS else UNREADABLE
 
 
 def whole_letter(text: str, options: Options) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from collavo.datasets.registration.layouts import Layout, is_na
+from collavo.datasets.registration.readers.literals import literal
 from collavo.datasets.registration.readers.notes import note
 from collavo.datasets.registration.readers.rows import Row, read_rows
 from collavo.datasets.registration.roots import image_ref
@@ -24,6 +24,9 @@ XMODEL = "arXiv:2405.09215"
 CODEFUSE = "codefuse-ai/CodeFuse-MFT-VLM README"
 MMFUSER = "arXiv:2410.11829"
 CONVLLAVA = "arXiv:2405.15738"
+
+NO_TEXT = "an option without text is left out, the others keep their letters"
+"""A note of readers."""
 
 _MAX_OPTIONS = len(LETTERS)
 
@@ -64,26 +67,23 @@ def annotations_layout(to_samples: Callable[[Sequence[Row]], Iterable[Sample]]) 
 
 
 def texts_of(row: Row, *names: str) -> tuple[str, ...]:
-    """Returns the options of a row as texts; a list, or the text of a Python list.
+    """Returns the options of a row as texts; a list, or the text of one.
 
     Raises:
         DataError: There are none, more than 26, or they are no texts.
     """
     value = row.need(*names)
     if isinstance(value, str):
-        value = _literal(value, row.place)
+        value = literal(value)
+        if value is None:
+            raise DataError(f"{row.place}: the options are no list: {row.need(*names)!r:.80}")
     if not isinstance(value, list | tuple) or not value or len(value) > _MAX_OPTIONS:
         raise DataError(f"{row.place}: the options must be a list of texts, got {value!r:.80}")
-    if any(isinstance(v, bool) or not isinstance(v, str | int | float) for v in value):
+    if any(isinstance(v, bool) or not isinstance(v, str | int | float | None) for v in value):
         raise DataError(f"{row.place}: the options must be texts, got {value!r:.80}")
+    if None in value:
+        note('a null option is listed as "None", as the authors\' code prints it', row.place)
     return tuple(str(v) for v in value)
-
-
-def _literal(text: str, place: str) -> Any:
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
-        raise DataError(f"{place}: the options are no list: {text[:80]!r}") from error
 
 
 def by_letter(options: Sequence[str]) -> dict[str, str]:
@@ -99,21 +99,40 @@ def right_letter(answer: Any, options: Mapping[str, str], place: str) -> tuple[s
 
     Args:
         answer: A letter, a whole number from 0 (as a number or text), or "" or None where hidden.
-        options: Texts by letter.
+        options: Texts by letter; where an option has no text, its letter is not there.
         place: File and row, for the note.
     """
     if answer is None or answer == "":
         return ()
-    letters = list(options)
     text = str(answer).strip()
     if isinstance(answer, float) and answer.is_integer():
         text = str(int(answer))
-    if text.isascii() and text.isdecimal() and len(text) < 3 and int(text) < len(letters):
-        return (letters[int(text)],)
-    if not isinstance(answer, bool) and text.upper() in letters:
-        return (text.upper(),)
-    note("the answer is none of the row's options, so the question is asked and not scored", place)
+    letter = letter_at(text) or ("" if isinstance(answer, bool) else text.upper())
+    if letter in options:
+        return (letter,)
+    note_no_option(text, options, place)
     return ()
+
+
+def letter_at(index: str) -> str:
+    """The letter of a place from 0, which is given as text; "" where it is no such place."""
+    place = index.isascii() and index.isdecimal() and len(index) < 3
+    return LETTERS[int(index)] if place and int(index) < len(LETTERS) else ""
+
+
+def note_no_option(answer: str, options: Iterable[str], place: str) -> None:
+    """Notes the fault of a row whose answer cannot be chosen."""
+    note(
+        "the answer is none of the row's options, so the question is asked and not scored",
+        f"{place}: {answer!r:.60} of {', '.join(options)}",
+    )
+
+
+def note_gaps(options: Iterable[str], place: str) -> None:
+    """Notes that a row's options do not follow each other: one before others has no text."""
+    letters = "".join(sorted(options))
+    if letters != LETTERS[: len(letters)]:
+        note(NO_TEXT, place)
 
 
 def lettered(row: Row, columns: str = LETTERS) -> dict[str, str]:
@@ -125,8 +144,9 @@ def lettered(row: Row, columns: str = LETTERS) -> dict[str, str]:
         DataError: A cell is neither text nor a number.
     """
     found = _cells(row, columns)
-    if any(is_na(text) for text in found.values()):
+    if any(map(_says_none, found.values())):
         note('an option that says "None", "NA" or the like is listed as it stands', row.place)
+    note_gaps(found, row.place)
     return found
 
 
@@ -137,14 +157,17 @@ def pandas_lettered(row: Row, columns: str = LETTERS) -> dict[str, str]:
         DataError: A cell is neither text nor a number.
     """
     found = _cells(row, columns)
-    kept = {letter: text for letter, text in found.items() if not is_na(text)}
-    if len(kept) < len(found):
+    if any(map(_says_none, found.values())):
         note(
-            'an option that says "None", "NA" or the like is not listed, as the benchmark\'s own '
-            "reader leaves it out",
+            'an option says "None", "NA" or the like: there the benchmark\'s own readers end the '
+            "list (PROMPT.STYLE clean lists all)",
             row.place,
         )
-    return kept
+    return {letter: text for letter, text in found.items() if not is_na(text)}
+
+
+def _says_none(text: str) -> bool:
+    return is_na(text) or text.lower() in ("none", "nan")
 
 
 def _cells(row: Row, columns: str) -> dict[str, str]:

@@ -74,12 +74,13 @@ class Generic:
             MissingFileError: The file is not there.
             DataError: It is broken.
         """
-        root = Path(self.options["image_root"]).expanduser() if self._has("image_root") else None
+        root = self._image_root()
+        wanted = self.options.get("images") != "none"
         if self.kind == "tsv":
-            return tsv_rows(self.path, image_root=root)
+            return tsv_rows(self.path, image_root=root, find_images=wanted)
         if self.kind == "hf":
             split = self.options.get("split", "test")
-            return hf_rows(self.path, split, self.options.get("config"), root)
+            return hf_rows(self.path, split, self.options.get("config"), root, wanted)
         return read_rows(self.path)
 
     def samples(self) -> list[Sample]:
@@ -89,7 +90,7 @@ class Generic:
             MissingFileError: The file is not there.
             DataError: A row is broken.
         """
-        root = Path(self.options["image_root"]).expanduser() if self._has("image_root") else None
+        root = self._image_root()
         choice = self.options.get("images", "refuse")
         # the folder of a Hugging Face dataset is its own, that of a file the one it lies in
         folder = self.path if self.kind == "hf" else self.path.parent
@@ -98,8 +99,9 @@ class Generic:
             raise DataError(f"{self.path} holds no rows")
         return found
 
-    def _has(self, option: str) -> bool:
-        return bool(self.options.get(option))
+    def _image_root(self) -> Path | None:
+        named = self.options.get("image_root")
+        return Path(named).expanduser() if named else None
 
 
 def is_generic(name: str) -> bool:

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from collavo.datasets.registration.readers.cells import NoCell, decode_base64
+from collavo.datasets.registration.readers.literals import literal
 from collavo.datasets.registration.readers.notes import note
 from collavo.datasets.registration.readers.rows import Row
-from collavo.datasets.registration.readers.tsv import literal
-from collavo.datasets.registration.roots import LONGEST_PATH, image_below
+from collavo.datasets.registration.roots import ends_in, image_below, is_image_name
 from collavo.errors import DataError
 from collavo.records import ImageRef
 
@@ -37,9 +37,6 @@ _IMAGE_WORDS = {
     *("visual", "visuals", "screenshot", "screenshots", "figure", "thumbnail"),
 }
 _OTHER_MEDIA = {"video", "videos", "audio", "audios", "clip", "clips", "speech", "movie", "frames"}
-_IMAGE_END = re.compile(
-    r"\.(?:jpe?g|png|gif|bmp|webp|tiff?|ppm|heic|avif|jp2|svg)(?:\?\S*)?", re.IGNORECASE
-)
 _OTHER_END = re.compile(
     r"\.(?:mp4|avi|mov|mkv|webm|m4v|mpe?g|wav|mp3|flac|ogg|m4a|aac)(?:\?\S*)?", re.IGNORECASE
 )
@@ -81,7 +78,8 @@ class RowImages:
             read: Fields that are something else: question, answer, options, ...
 
         Raises:
-            DataError: There is a video or an audio, or an image under an unknown name.
+            DataError: There is a video or an audio, or an image under an unknown name that nobody
+                said is not to be shown.
         """
         _refuse_other_media(row, read)
         numbered = sorted(
@@ -93,8 +91,10 @@ class RowImages:
         known = next((name for name in IMAGES if _there(row.values.get(name))), None)
         if known is not None:
             # image beside image_1: the same picture for some writers, so the list is not guessed
-            return (known,) if not found or known in found else _refuse_two(row, known, found)
-        if not found:
+            if found and known not in found and self._choice != "none":
+                _refuse_two(row, known, found)
+            return (known,)
+        if not found and self._choice != "none":
             _refuse_unknown(row, {*read, *IMAGES})
         return found
 
@@ -104,13 +104,14 @@ class RowImages:
         Raises:
             DataError: A field holds something else than images.
         """
-        refs = [ref for name in fields for ref in self._refs_of(row, name, row.values[name])]
-        if any(isinstance(ref.cell, NoCell) and ref.cell.whole for ref in refs):
+        values = [(name, row.values[name]) for name in fields]
+        if any(_is_no_cell(value) for _, value in values):
             return ()  # a table without any image asks without
-        if self._choice == "none":
-            if refs:
+        if self._choice == "none":  # nor is it looked for: it may be somewhere else altogether
+            if values:
                 note("the image is not shown (?images=none)", row.place)
             return ()
+        refs = [ref for name, value in values for ref in self._refs_of(row, name, value)]
         if len(refs) > 1 and self._choice == "first":
             note("only the first of several images is shown (?images=first)", row.place)
             return (refs[0],)
@@ -148,7 +149,7 @@ class RowImages:
             raise DataError(
                 f"{row.place}: the image in {field!r} must be a path or base64, got {value!r:.80}"
             )
-        if value[:5].lower() == "data:" or (len(value) >= _BASE64 and not _is_path(value)):
+        if value[:5].lower() == "data:" or (len(value) >= _BASE64 and not is_image_name(value)):
             return [ImageRef(cell=_Encoded(value, row.place), name=f"{row.place}, {field}")]
         if value not in self._refs:
             self._refs[value] = self._file(value, row.place)
@@ -157,21 +158,11 @@ class RowImages:
     def _file(self, name: str, place: str) -> ImageRef:
         if self._root is not None:
             return image_below(self._root, name, self._root, place)
-        starts = (self._folder, self._folder / "images")
-        usable = "\0" not in name and len(name) <= LONGEST_PATH
-        found = (start for start in starts if usable and _is_file(start / name.strip()))
-        return image_below(self._folder, name, next(found, self._folder), place)
+        return image_below(self._folder, name, (self._folder, self._folder / "images"), place)
 
 
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # a name that is too long
-        return False
-
-
-def _is_path(text: str) -> bool:
-    return "/" in text[:_BASE64] and _IMAGE_END.search(text[-12:]) is not None
+def _is_no_cell(value: Any) -> bool:
+    return isinstance(value, ImageRef) and isinstance(value.cell, NoCell) and value.cell.whole
 
 
 def _there(value: Any) -> bool:
@@ -209,7 +200,7 @@ def _refuse_other_media(row: Row, read: Iterable[str]) -> None:
         if not _there(value):
             continue
         named = _words(name) & _OTHER_MEDIA and not isinstance(value, bool | int | float)
-        if name not in read and (named or (isinstance(value, str) and _ends(_OTHER_END, value))):
+        if name not in read and (named or (isinstance(value, str) and ends_in(_OTHER_END, value))):
             raise DataError(
                 f"{row.place}: field {name!r} holds a video or audio, which cannot be asked about: "
                 "only images are; remove the row, or the field if the question is about its image"
@@ -239,21 +230,13 @@ def _looks_like_an_image(value: Any) -> bool:
     if isinstance(value, list | tuple):
         return any(_looks_like_an_image(item) for item in value)
     if isinstance(value, str):
-        return value[:11].lower() == "data:image/" or _ends(_IMAGE_END, value)
+        return value[:11].lower() == "data:image/" or is_image_name(value)
     return isinstance(value, ImageRef | bytes) or (
         isinstance(value, Mapping) and isinstance(value.get("bytes"), bytes)
     )
 
 
-def _ends(pattern: re.Pattern[str], text: str) -> bool:
-    """Whether a text is the name of one file of a kind: no sentence, and no lines."""
-    if len(text) > LONGEST_PATH or "\n" in text or text.count(" ") > 3:
-        return False
-    dot = text.rfind(".")
-    return dot > 0 and pattern.fullmatch(text, dot) is not None
-
-
-def _refuse_two(row: Row, known: str, numbered: tuple[str, ...]) -> tuple[str, ...]:
+def _refuse_two(row: Row, known: str, numbered: tuple[str, ...]) -> None:
     raise DataError(
         f"{row.place}: images stand in {known!r} and in {', '.join(map(repr, numbered))}; keep one "
         "of the two ways"

@@ -12,12 +12,21 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from collavo.datasets.registration.choices import LETTERS, lettered, repeated
+from collavo.datasets.registration.choices import (
+    LETTERS,
+    NO_TEXT,
+    letter_at,
+    lettered,
+    note_gaps,
+    note_no_option,
+    repeated,
+)
 from collavo.datasets.registration.generic_images import IMAGES, NUMBERED, RowImages
 from collavo.datasets.registration.generic_turns import CONVERSATIONS, conversation_of
+from collavo.datasets.registration.readers.literals import literal
 from collavo.datasets.registration.readers.notes import note
 from collavo.datasets.registration.readers.rows import Row
-from collavo.datasets.registration.readers.tsv import literal
+from collavo.datasets.registration.readers.tsv import is_na
 from collavo.errors import DataError
 from collavo.records import Sample
 
@@ -99,7 +108,7 @@ def _sample(dataset: str, number: int, row: Row, images: RowImages, unused: Coun
         extra["group"] = str(key % COPY)
     category = next((n for n in CATEGORIES if row.values.get(n) not in (None, "")), None)
     text = None if said else next(n for n in QUESTIONS if row.values.get(n) is not None)
-    taken = {text, answer_field, category, *fields, *LETTERS, *IDS, *OPTIONS, *KEPT, "image_path"}
+    taken = {text, answer_field, category, *fields, *options, *IDS, *OPTIONS, *KEPT, "image_path"}
     taken |= set(CONVERSATIONS) if said else set()
     unused.update(n for n, v in row.values.items() if n not in taken and v not in (None, "", []))
     return Sample(
@@ -137,7 +146,7 @@ def _options(row: Row) -> dict[str, str]:
     """All options by letter, also those that say "None" or "NA"; empty where there are none."""
     value = next((row.values[n] for n in OPTIONS if row.values.get(n) is not None), None)
     if isinstance(value, str):
-        value = literal(value) if value.startswith(("[", "{", "(")) else value.splitlines()
+        value = _listed_options(row, value)
     if value is None:
         found = lettered(row)
         return _bare(found) if len(found) > 1 else {}
@@ -145,19 +154,41 @@ def _options(row: Row) -> dict[str, str]:
         listed = {str(k).strip(): _text(row, "options", v) for k, v in value.items() if _is(v)}
         upper = {k.upper(): v for k, v in listed.items()}
         if len(upper) == len(listed) and all(k in LETTERS and len(k) == 1 for k in upper):
+            note_gaps(upper, row.place)
             return _bare(dict(sorted(upper.items())))
         value = list(listed.values())
     if not isinstance(value, list | tuple) or len(value) > len(LETTERS):
         raise DataError(
             f"{row.place}: options must be at most {len(LETTERS)} texts, got {value!r:.80}"
         )
-    listed_options = list(value)
-    while listed_options and not _is(listed_options[-1]):
-        listed_options.pop()  # rows of fewer options than others are padded with null
-    if not all(map(_is, listed_options)):
-        raise DataError(f"{row.place}: options hold null before others: {value!r:.80}")
-    texts = [_text(row, "options", v) for v in listed_options]
-    return _bare(dict(zip(LETTERS, texts, strict=False)))
+    texts = {
+        letter: _text(row, "options", item)
+        for letter, item in zip(LETTERS, value, strict=False)
+        if _is(item) and item != ""
+    }
+    if len(texts) < len(value):
+        note(NO_TEXT, row.place)
+    return _bare(texts)
+
+
+def _listed_options(row: Row, text: str) -> Any:
+    """The options of a cell: a list that is written as text, or one a line; None for no value.
+
+    Raises:
+        DataError: It is neither.
+    """
+    if is_na(text.strip()):
+        return None
+    value = literal(text) if text.lstrip().startswith(("[", "{", "(")) else None
+    if isinstance(value, list | tuple | Mapping):
+        return value
+    lines = [line for line in text.splitlines() if line.strip()]
+    if len(lines) > 1:
+        return lines
+    raise DataError(
+        f"{row.place}: the options are one text that is no list: {text!r:.80}; give a list, or one "
+        "option a line"
+    )
 
 
 def _is(value: Any) -> bool:
@@ -201,10 +232,7 @@ def _letters(
     else:
         letters = tuple(_letter(answer, options) for answer in answers)
     if answers and not (letters and all(letters)):
-        note(
-            "the answer is none of the row's options, so the question is asked and not scored",
-            f"{row.place}: {', '.join(answers)!r:.60} of {', '.join(options)}",
-        )
+        note_no_option(", ".join(answers), options, row.place)
         return ()
     return tuple(dict.fromkeys(letters))
 
@@ -224,9 +252,8 @@ def _letter(answer: str, options: Mapping[str, str]) -> str:
         letter = both[1].upper()
         if both[2].strip().casefold() == options[letter].strip().casefold():
             return letter
-    whole = bare.removesuffix(".0")
-    if whole.isascii() and whole.isdigit() and len(whole) < 3 and int(whole) < len(options):
-        return list(options)[int(whole)]
+    if letter_at(bare.removesuffix(".0")) in options:
+        return letter_at(bare.removesuffix(".0"))
     close = [k for k, text in options.items() if text.strip().casefold() == bare.casefold()]
     return close[0] if len(close) == 1 else ""
 

@@ -20,8 +20,8 @@ from collavo.datasets.registration.layouts import (
     load_layouts,
     tsv_layout,
 )
+from collavo.datasets.registration.readers.literals import literal
 from collavo.datasets.registration.readers.rows import Row, read_rows
-from collavo.datasets.registration.readers.tsv import literal
 from collavo.datasets.registration.vqa_fields import Images, SampleIds, below
 from collavo.errors import DataError
 from collavo.records import ImageRef, Sample, one_image

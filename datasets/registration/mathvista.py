@@ -25,8 +25,8 @@ from collavo.datasets.registration.layouts import (
     parquet_rows,
     tsv_layout,
 )
+from collavo.datasets.registration.readers.literals import literal
 from collavo.datasets.registration.readers.rows import Row, read_json
-from collavo.datasets.registration.readers.tsv import literal
 from collavo.datasets.registration.vqa_fields import Images, SampleIds, below, home_of, mapping_of
 from collavo.errors import DataError
 from collavo.records import ImageRef, Sample, one_image

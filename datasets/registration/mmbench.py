@@ -97,10 +97,10 @@ def _samples(rows: Iterable[Row], name: str) -> Iterator[Sample]:
     for row in rows:
         index = _index(row)
         choices = pandas_lettered(row, _LETTERS)
-        if not choices:
+        written = {x: str(row.values[x]) for x in _LETTERS if row.values.get(x)}
+        if not written:
             raise DataError(f"{row.place}: the question has no option in columns A, B, ...")
         answer = optional_text(row, "answer")
-        written = {x: str(row.values[x]) for x in _LETTERS if row.values.get(x)}
         extra: dict[str, Any] = {
             "hint": optional_text(row, "hint"),
             "choices": choices,

@@ -6,7 +6,6 @@ VLMEvalKit's table; the authors' `answer_dict_val.json`, which serves to score a
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -36,6 +35,8 @@ from collavo.datasets.registration.layouts import (
     parquet_rows,
     tsv_layout,
 )
+from collavo.datasets.registration.readers.cells import note_several
+from collavo.datasets.registration.readers.literals import literal
 from collavo.datasets.registration.readers.notes import note
 from collavo.datasets.registration.readers.rows import Row, read_json
 from collavo.errors import DataError
@@ -85,7 +86,7 @@ def _sample(row: Row) -> Sample:
     key = row.text("id")
     is_open = optional_text(row, "question_type") == OPEN
     listed = row.values.get("options")
-    options = () if is_open or listed in (None, "[]", "") else texts_of(row, "options")
+    options = {} if is_open or listed in (None, "[]", "") else by_letter(texts_of(row, "options"))
     images = tuple(ref for name in _IMAGES if (ref := cell_ref(row, name)) is not None)
     fields = ("subfield", "topic_difficulty", "img_type")
     extra = {name: row.values.get(name) for name in fields if name in row.values}
@@ -95,20 +96,21 @@ def _sample(row: Row) -> Sample:
 def _made(
     row: Row,
     key: str,
-    options: tuple[str, ...],
+    options: Mapping[str, str],
     images: tuple[ImageRef, ...],
     is_open: bool,
     answer: Any,
     extra: dict[str, Any],
 ) -> Sample:
     """Makes a sample with all its images, whose places are "<image 1>" ... in the question."""
+    note_several(row, images)
     return Sample(
         sample_id=f"mmmu_val:{key}",
         images=images,
         question=row.text("question"),
         question_id=key,
-        options=options,
-        answers=_references(answer, None if is_open else by_letter(options), row.place),
+        options=tuple(options.values()),
+        answers=_references(answer, None if is_open else options, row.place),
         category=subject_of(key),
         extra={
             "question_type": OPEN if is_open else "multiple-choice",
@@ -127,10 +129,8 @@ def _references(answer: Any, options: Mapping[str, str] | None, place: str) -> t
     if answer is None or answer in ("", "?"):
         return ()
     if isinstance(answer, str) and answer.startswith("[") and options is None:
-        try:
-            answer = ast.literal_eval(answer)
-        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-            pass
+        found = literal(answer)
+        answer = answer if found is None else found
     listed = answer if isinstance(answer, list | tuple) else [answer]
     if not listed or any(
         isinstance(x, bool) or not isinstance(x, str | int | float) for x in listed
@@ -158,7 +158,7 @@ def _tsv_samples(rows: Iterable[Row]) -> Iterator[Sample]:
         sample = _made(
             row,
             key,
-            tuple(choices.values()),
+            choices,
             cell_refs(row, "image"),
             not choices,
             optional_text(row, "answer"),

@@ -23,9 +23,10 @@ from collavo.datasets.registration.layouts import (
     parquet_rows,
     tsv_layout,
 )
+from collavo.datasets.registration.readers.literals import literal
 from collavo.datasets.registration.readers.refer import read_refer
 from collavo.datasets.registration.readers.rows import Row, read_rows
-from collavo.datasets.registration.readers.tsv import literal, short_index
+from collavo.datasets.registration.readers.tsv import short_index
 from collavo.datasets.registration.ref_rows import (
     IMAGES,
     box_sample,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -121,7 +123,7 @@ def find_file(folder: Path, *names: str, what: str = "") -> Path:
 
 
 def image_ref(folder: Path, name: str, place: str) -> ImageRef:
-    """Refers to the image `name` below `folder`.
+    """Refers to the image `name` below `folder`; see `image_below`.
 
     Args:
         folder: The folder of the dataset's images.
@@ -137,36 +139,74 @@ def image_ref(folder: Path, name: str, place: str) -> ImageRef:
 LONGEST_PATH = 4096
 """Characters of a path on Linux (PATH_MAX)."""
 
+_IMAGE_END = re.compile(
+    r"\.(?:jpe?g|png|gif|bmp|webp|tiff?|ppm|heic|avif|jp2|svg)(?:\?\S*)?", re.IGNORECASE
+)
+_FILE_URL = re.compile(r"file:(?://(?:localhost(?=/))?|(?=/))", re.IGNORECASE)
+_OTHER_URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
-def image_below(root: Path, name: str, start: Path, place: str) -> ImageRef:
+
+def image_below(root: Path, name: str, start: Path | Sequence[Path], place: str) -> ImageRef:
     """Refers to an image by the one rule for paths in data: below `root` it is read, else refused.
 
     Below is meant of the text of the path, its ".." steps taken: links below the root are followed,
-    since image folders and the hub's cache are made of them.
+    since image folders and the hub's cache are made of them. "~" and "%20" are letters like others.
 
     Args:
         root: The folder that no path may leave.
         name: The path as the data give it: absolute, or from `start`; "file://" may stand before.
-        start: Where relative paths begin.
+        start: Where relative paths begin; of several folders the first that has the file.
         place: File and line of the record, for the message.
 
     Raises:
         DataError: It is no path of a file, or it leaves `root`.
     """
-    path = name.removeprefix("file://").strip()
-    if path.startswith(("http://", "https://")):
+    path = _FILE_URL.sub("", name.strip(), count=1)
+    if _OTHER_URL.match(path):
         raise DataError(f"{place}: images are not downloaded: {name!r:.80}; name a file")
     if not path or "\0" in path or len(path) > LONGEST_PATH:
         raise DataError(f"{place}: {name!r:.80} is no image path")
+    starts = [start] if isinstance(start, Path) else start
+    # no step up is left to the system: behind a link it leads elsewhere than the text says
+    begin = starts[0] if len(starts) == 1 else _start(root, starts, os.path.normpath(path))
+    whole = root / os.path.normpath(os.path.join(os.path.relpath(begin, root), path))
     try:
-        return ImageRef(path=start / path, root=root)
+        return ImageRef(path=whole, root=root)
     except ValueError as error:
         raise DataError(
             f"{place}: image path {path!r:.120} leaves the dataset folder {root}, and "
-            "images are read below it alone: "
-            "move them there, or name the folder that holds them (behind the path of a dataset of "
-            "your own: ?image_root=FOLDER)"
+            "images are read below it alone: move them there, or name the folder that holds them "
+            "(behind the path of a dataset of your own: ?image_root=FOLDER; as image_root in the "
+            "metadata of one that is registered)"
         ) from error
+
+
+def is_image_name(text: str) -> bool:
+    """Whether a text is an image file's name or path, by its ending."""
+    return ends_in(_IMAGE_END, text.strip())
+
+
+def ends_in(ending: re.Pattern[str], text: str) -> bool:
+    """Whether a text is the name of one file with such an ending: no sentence, and no lines."""
+    if len(text) > LONGEST_PATH or "\n" in text or text.count(" ") > 3:
+        return False
+    dot = text.rfind(".")
+    return dot > 0 and ending.fullmatch(text, dot) is not None
+
+
+def _start(root: Path, folders: Sequence[Path], path: str) -> Path:
+    """The first folder that has the file; where none has it, what a message had best name."""
+    for folder in folders:
+        if _is_file(folder / path):
+            return folder
+    return root if path.startswith("..") else next(filter(_is_folder, folders), root)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long
+        return False
 
 
 def _is_folder(path: Path) -> bool:

@@ -3,9 +3,10 @@
 The fields of a dict row:
 
 - `question` (needed): the question as it is asked.
-- `image` or `file_name` (needed; `image: None` asks without an image): a path, relative to the
-  metadata's `image_root` where that is set and else to the working folder; encoded bytes; a dict
-  with `bytes` or `path`, as Hugging Face datasets have them; a PIL image; an `ImageRef`.
+- `image` or `file_name` (needed; `image: None` asks without an image): a path, below the
+  metadata's `image_root` where that is set and else relative to the working folder; encoded
+  bytes; a dict with `bytes` or `path`, as Hugging Face datasets have them; a PIL image; an
+  `ImageRef`.
 - `answers` (several) or `answer` (one): the references. None or absent where they are hidden.
 - `question_id`: the dataset's own id; the row's number from 0 where absent.
 - `sample_id`: unique in the dataset; `<dataset>:<question_id>` where absent.
@@ -21,6 +22,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from collavo.datasets.registration.roots import image_below
 from collavo.errors import DataError
 from collavo.records import ImageRef, Sample, one_image
 
@@ -108,11 +110,9 @@ def _image(where: str, value: Any, root: Path | None) -> ImageRef | None:
     if isinstance(value, bytes):
         return ImageRef(data=value, name=f"{where}, image")
     if isinstance(value, (str, Path)) and str(value):
-        path = Path(value).expanduser()
-        try:
-            return ImageRef(path=root / path if root else path, root=root)
-        except ValueError as error:
-            raise DataError(f"{where}: {error}") from error
+        if root is not None:
+            return image_below(root, str(value), root, where)
+        return ImageRef(path=Path(value).expanduser())  # the function's own word, wherever it leads
     if hasattr(value, "save") and hasattr(value, "mode"):
         return ImageRef(cell=lambda: _encode(value), name=f"{where}, image")
     raise DataError(

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from collavo.datasets.evaluation.answers import KNOWN_SUFFIXES
+from collavo.datasets.registration.readers.literals import literal
 from collavo.datasets.registration.readers.rows import Row
-from collavo.datasets.registration.readers.tsv import literal
 from collavo.datasets.registration.roots import image_ref, root
 from collavo.errors import DataError
 from collavo.records import ImageRef

@@ -107,7 +107,7 @@ def test_the_domains_hold_every_subject_once() -> None:
     ("change", "said"),
     [
         ({"options": "['a'"}, "the options are no list"),
-        ({"options": "[1, None]"}, "the options must be texts"),
+        ({"options": "[1, [2]]"}, "the options must be texts"),
         ({"id": None}, "no field 'id'"),
     ],
 )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from collavo.datasets.registration.readers.notes import note
 from collavo.datasets.registration.readers.rows import Row
 from collavo.errors import DataError
 from collavo.records import ImageRef
@@ -105,7 +107,17 @@ def cell_refs(row: Row, *names: str) -> tuple[ImageRef, ...]:
 def cell_ref(row: Row, *names: str) -> ImageRef | None:
     """Returns the first image of the first of the columns `names` that holds any, else None.
 
+    Where the column holds more, a note says so: the benchmarks that ask about one image have none.
+
     Raises:
         DataError: The column holds something else than images.
     """
-    return next(iter(cell_refs(row, *names)), None)
+    refs = cell_refs(row, *names)
+    note_several(row, refs)
+    return next(iter(refs), None)
+
+
+def note_several(row: Row, refs: Sequence[ImageRef]) -> None:
+    """Notes a row of a named benchmark that has several images."""
+    if len(refs) > 1:
+        note("there are several images in a row; the benchmark is asked with the first", row.place)

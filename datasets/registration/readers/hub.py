@@ -43,7 +43,11 @@ def hf_configs(folder: Path, split: str) -> list[str]:
 
 
 def hf_rows(
-    folder: Path, split: str, config: str | None = None, image_root: Path | None = None
+    folder: Path,
+    split: str,
+    config: str | None = None,
+    image_root: Path | None = None,
+    find_images: bool = True,
 ) -> Iterator[Row]:
     """Yields the rows of one split of a Hugging Face dataset that lies in `folder`.
 
@@ -52,6 +56,7 @@ def hf_rows(
         split: Such as "test".
         config: The subset, for datasets that have several.
         image_root: Below which images lie that the tables only name; `folder` by default.
+        find_images: Whether those are wanted: if not, their paths are not looked at.
 
     Raises:
         MissingFileError: Files are not there; the message says where it was looked for.
@@ -63,7 +68,7 @@ def hf_rows(
         raise MissingFileError(
             f"no parquet files of the split {split!r}: looked for {folder / inner}{split}-*.parquet"
         )
-    return parquet_rows(files, image_root or folder)
+    return parquet_rows(files, image_root or folder, find_images)
 
 
 def _split_files(folder: Path, split: str) -> list[Path]:

@@ -25,27 +25,32 @@ CACHE_BYTES = 256 << 20
 """Encoded images kept of the row groups that were read last."""
 
 
-def parquet_rows(files: Iterable[Path], image_root: Path | None = None) -> Iterator[Row]:
+def parquet_rows(
+    files: Iterable[Path], image_root: Path | None = None, find_images: bool = True
+) -> Iterator[Row]:
     """Yields the rows of parquet files in order.
 
     Columns of images (structs of `bytes` and `path`, or binary) become ImageRefs, tuples of them
     for lists, None where there is none; their bytes stay in the file until they are asked for.
+    Where a row group has paths without any bytes, as Hugging Face writes local files, they are
+    ImageRefs of files.
 
     Args:
         files: The files.
         image_root: Below which images lie that a table only names; by default the file's folder,
-            or the one above it where that is called "data".
+            or the one above it where that is called "data". No path leaves it; see `image_below`.
+        find_images: Whether those are wanted: if not, their paths are not looked at.
 
     Raises:
         MissingFileError: A file is not there.
-        DataError: A file is broken; the message names it.
+        DataError: A file is broken, or an image's path leaves the folder; the message names it.
     """
     for file in files:
         above = file.parent.parent if file.parent.name == "data" else file.parent
-        yield from _rows_of(file, image_root or above)
+        yield from _rows_of(file, image_root or above, find_images)
 
 
-def _rows_of(file: Path, root: Path) -> Iterator[Row]:
+def _rows_of(file: Path, root: Path, find_images: bool) -> Iterator[Row]:
     note_opened(file)
     with _guarded(file):
         import pyarrow.parquet as pq
@@ -62,12 +67,16 @@ def _rows_of(file: Path, root: Path) -> Iterator[Row]:
             table = source.read_row_group(group, columns=light)
             listed = table.to_pylist()
             count = source.metadata.row_group(group).num_rows
+            named = _names_alone(source.metadata.row_group(group)) if find_images else set()
         for row in range(count):
             number += 1
             place = f"{file}, row {number}"
             values = {name: listed[row].get(name) if light else None for name in schema.names}
             for name, kind in images.items():
                 there = name in table.column_names
+                if there and name in named:
+                    values[name] = _files(file, root, values[name], place)
+                    continue
                 cell = ParquetCell(file, group, row, name, root=root)
                 values[name] = _refs(cell, kind, values[name], there, number)
             yield Row(place, values)
@@ -92,6 +101,33 @@ def _is_heavy(leaf: str, images: dict[str, str]) -> bool:
     if name is None:
         return False
     return images[name] == "binary" or not leaf.endswith(".path")
+
+
+def _names_alone(group: Any) -> set[str]:
+    """The columns whose images have no bytes in a row group: their statistics say so."""
+    found = set()
+    for number in range(group.num_columns):
+        column = group.column(number)
+        name, _, leaf = column.path_in_schema.partition(".")
+        counts = column.statistics if leaf.rpartition(".")[2] == "bytes" else None
+        if counts and counts.has_null_count and counts.null_count == column.num_values:
+            found.add(name)
+    return found
+
+
+def _files(
+    file: Path, root: Path, light: Any, place: str
+) -> ImageRef | tuple[ImageRef, ...] | None:
+    """Refers to the files that a cell names, of which `light` holds the paths.
+
+    Raises:
+        DataError: A path leaves `root`.
+    """
+    if isinstance(light, list):
+        found = (_files(file, root, item, place) for item in light)
+        return tuple(ref for ref in found if isinstance(ref, ImageRef))
+    path = light.get("path") if isinstance(light, dict) else None
+    return image_below(root, path, (file.parent, root), place) if path else None
 
 
 def _refs(
@@ -170,11 +206,7 @@ class ParquetCell:
         if not isinstance(path, str) or not path:
             return None
         root = self.root or self.file.parent
-        try:
-            starts = [start for start in (self.file.parent, root) if (start / path).is_file()]
-        except (OSError, ValueError):  # too long, or with a NUL in it
-            starts = []
-        ref = image_below(root, path, starts[0] if starts else root, self._place)
+        ref = image_below(root, path, (self.file.parent, root), self._place)
         try:
             return ref.read()
         except OSError as error:

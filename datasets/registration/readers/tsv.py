@@ -8,17 +8,19 @@ Source: columns and image reuse of open-compass/VLMEvalKit, vlmeval/dataset/imag
 
 from __future__ import annotations
 
-import ast
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from collavo.datasets.registration.readers.cells import NoCell, TextCell
+from collavo.datasets.registration.readers.literals import literal
+from collavo.datasets.registration.readers.notes import note
 from collavo.datasets.registration.readers.records import Cell, Record, read_records
 from collavo.datasets.registration.readers.rows import Row
-from collavo.datasets.registration.roots import image_below
+from collavo.datasets.registration.roots import image_below, is_image_name
 from collavo.errors import DataError
 from collavo.records import ImageRef
 
@@ -30,11 +32,15 @@ PANDAS_NA = frozenset(
 REFERENCE = 64
 """Characters up to which an image cell is the index of the row whose image it shares."""
 
+_ENDING = 6
+"""Bytes at the end of a cell in which the dot of a file's name stands."""
+
 _CHAIN = 10
 """Rows that may name each other's image one after the other."""
 
 _IMAGE, _PATH, _INDEX = "image", "image_path", "index"
-_IN_LIST = re.compile(rb"[\"']+([A-Za-z0-9+/=\s_-]+)[\"']+")
+_IN_LIST = re.compile(rb"[\"']+([A-Za-z0-9+/=\s_:;,-]*[A-Za-z0-9+/=_-])[\"']+")
+"""A base64 image in a list, also as a data URI."""
 
 
 def is_na(text: str | None) -> bool:
@@ -43,35 +49,40 @@ def is_na(text: str | None) -> bool:
 
 
 def tsv_rows(
-    path: Path, nan: Literal["empty", "pandas"] = "empty", image_root: Path | None = None
+    path: Path,
+    nan: Literal["empty", "pandas"] = "empty",
+    image_root: Path | None = None,
+    find_images: bool = True,
 ) -> Iterator[Row]:
     """Yields the rows of a table, parted and quoted as pandas.read_csv does with tabs.
 
     Every value is text, or None where there is none. `image` is an ImageRef, a tuple of them for a
     list cell, or None for a row without image: base64 in place, that of the row whose index a cell
-    of at most 64 characters gives, or the file that `image_path` names. Where the table has
+    of at most 64 characters gives, or the file that it or `image_path` names. Where the table has
     neither column it is an ImageRef that cannot be read: scoring needs no images.
 
     Args:
         path: The table.
         nan: What counts as no value: empty cells, or all that pandas takes for it (`PANDAS_NA`).
-        image_root: The folder of `image_path`; by default `images/<table>`, `images` or the
-            table's own folder, whichever holds the first image.
+        image_root: The folder of image files; by default `images/<table>`, `images` or the
+            table's own folder, whichever holds the image. No path may leave it; see `image_below`.
+        find_images: Whether image files are wanted: if not, their paths are not looked at.
 
     Raises:
         MissingFileError: The file is not there.
-        DataError: It is empty, not UTF-8 or cut off, or a row has more cells than there are
-            columns; the message names the line.
+        DataError: It is empty, not UTF-8 or cut off, a row has more cells than there are columns,
+            or an image's path leaves the folder; the message names the line.
     """
     records = read_records(path)
     header = next(records, None)
     if header is None:
         raise DataError(f"{path} is empty; fetch it again")
-    table = _Table(path, _names(path, header), nan == "pandas", image_root)
+    files = _Files(path, image_root, find_images)
+    table = _Table(path, _names(path, header), nan == "pandas", files)
     rows = [table.row(record) for record in records]
     if not rows:
         raise DataError(f"{path} holds column names and no rows; fetch it again")
-    images = _Images(rows, path)
+    images = _Images(rows, path, files)
     for row in rows:
         yield Row(row.place, {**row.values, _IMAGE: images.of(row)})
 
@@ -87,12 +98,35 @@ def _names(path: Path, header: Record) -> list[str]:
     return names
 
 
+@dataclass(frozen=True)
+class _Files:
+    """Finds image files that a table names.
+
+    Args:
+        table: The table.
+        root: Their folder, where one is named.
+        wanted: Whether they are looked for.
+    """
+
+    table: Path
+    root: Path | None
+    wanted: bool
+
+    def __call__(self, name: str, place: str) -> ImageRef:
+        if not self.wanted:
+            return ImageRef(cell=NoCell(f"{place}: images are not looked for"), name=name)
+        if self.root is not None:
+            return image_below(self.root, name, self.root, place)
+        here = self.table.parent
+        starts = (here / "images" / self.table.stem, here / "images", here)
+        return image_below(here, name, starts, place)
+
+
 class _Table:
     """Turns records into rows; `image` stays a place in the file (or a short text)."""
 
-    def __init__(self, path: Path, names: Sequence[str], pandas: bool, root: Path | None) -> None:
-        self._path, self._names, self._pandas = path, names, pandas
-        self._given, self._root = root, root
+    def __init__(self, path: Path, names: Sequence[str], pandas: bool, files: _Files) -> None:
+        self._path, self._names, self._pandas, self._files = path, names, pandas, files
 
     def row(self, record: Record) -> Row:
         place = f"{self._path}, line {record.line}"
@@ -105,18 +139,25 @@ class _Table:
         values: dict[str, Any] = dict.fromkeys(self._names)
         for name, cell in zip(self._names, record.cells, strict=False):
             if name == _IMAGE and cell.size > REFERENCE:
-                values[name] = self._encoded(cell, place)
-                continue
+                encoded = self._encoded(cell, place)
+                if encoded:
+                    values[name] = encoded
+                    continue
             text = cell.text(place)
-            values[name] = None if not text or (self._pandas and is_na(text)) else text
+            no_text = is_na(text) if self._pandas or name in (_IMAGE, _PATH) else not text
+            values[name] = None if no_text else text
         if not isinstance(values.get(_IMAGE), str | tuple) and values.get(_PATH):
-            values[_IMAGE] = tuple(self._files(values[_PATH], place))
+            names = _listed(values[_PATH], place)
+            values[_IMAGE] = tuple(self._files(name, place) for name in names)
         return Row(place, values)
 
     def _encoded(self, cell: Cell, place: str) -> tuple[ImageRef, ...]:
-        """Refers to the base64 images of one cell: one, or a list of them."""
+        """Refers to the base64 images of one cell: one, or a list of them; () for other texts."""
+        listed = cell.raw.lstrip().startswith(b"[")
+        if b"." in (cell.raw if listed else cell.raw[-_ENDING:]):
+            return ()  # paths: base64 has no dots
         spans = [(0, len(cell.raw))]
-        if cell.raw.lstrip().startswith(b"["):
+        if listed:
             spans = [match.span(1) for match in _IN_LIST.finditer(cell.raw)]
         return tuple(
             ImageRef(
@@ -126,26 +167,13 @@ class _Table:
             for number, (start, end) in enumerate(spans, start=1)
         )
 
-    def _files(self, text: str, place: str) -> Iterator[ImageRef]:
-        for name in _listed(text):
-            if self._root is None:
-                self._root = self._find_root(name)
-            # below a root that was named, else below the table's own folder
-            yield image_below(self._given or self._path.parent, name, self._root, place)
-
-    def _find_root(self, name: str) -> Path:
-        here = self._path.parent
-        places = (here / "images" / self._path.stem, here / "images", here)
-        found = (place for place in places if "\0" not in name and (place / name).is_file())
-        return next(found, places[0] if places[0].is_dir() else here)
-
 
 class _Images:
     """The images of all rows by index, for the rows that name another's."""
 
-    def __init__(self, rows: Sequence[Row], path: Path) -> None:
+    def __init__(self, rows: Sequence[Row], path: Path, files: _Files) -> None:
         self._none = not ({_IMAGE, _PATH} & set(rows[0].values))
-        self._path = path
+        self._path, self._files = path, files
         self._by_index: dict[str, tuple[ImageRef, ...] | str] = {}
         for row in rows:
             if row.values.get(_IMAGE) and row.values.get(_INDEX):
@@ -158,20 +186,27 @@ class _Images:
             return ImageRef(cell=NoCell(reason, whole=True), name=f"{row.place}, image")
         value = row.values.get(_IMAGE)
         if isinstance(value, str):
-            value = tuple(self._referred(name, row) for name in _listed(value))
+            names = _listed(value, row.place)
+            if row.values.get(_PATH) and not any(_key(name) in self._by_index for name in names):
+                names = _listed(row.values[_PATH], row.place)  # its image is no row's, but a file
+                value = tuple(self._files(name, row.place) for name in names)
+            else:
+                value = tuple(self._referred(name, row) for name in names)
         if not value:
             return None
         return value[0] if len(value) == 1 else value
 
     def _referred(self, index: str, row: Row) -> ImageRef:
-        found: tuple[ImageRef, ...] | str | None = index
+        found: tuple[ImageRef, ...] | str = index
         for _ in range(_CHAIN):
-            if not isinstance(found, str):
+            if not isinstance(found, str) or _key(found) not in self._by_index:
                 break
-            found = self._by_index.get(_key(found))
+            found = self._by_index[_key(found)]
         if isinstance(found, tuple):
             return found[0]
-        reason = f"{row.place}: the image is said to be that of index {index!r}, which has none"
+        if is_image_name(found) or "/" in found:
+            return self._files(found, row.place)
+        reason = f"{row.place}: the image is said to be that of index {index!r:.80}, which has none"
         return ImageRef(cell=NoCell(reason), name=f"{row.place}, image")
 
 
@@ -180,21 +215,15 @@ def _key(index: str) -> str:
     return index.strip().removesuffix(".0")
 
 
-def _listed(text: str) -> list[str]:
-    """The texts of a cell that holds one text or a Python list of them."""
-    if text.startswith("[") and text.endswith("]"):
-        values = literal(text)
-        if isinstance(values, list):
-            return [str(value) for value in values]
-    return [text]
-
-
-def literal(text: str) -> Any:
-    """Evaluates a Python literal, as list cells hold; None where it is none."""
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        return None
+def _listed(text: str, place: str) -> list[str]:
+    """The texts of a cell that holds one text or a list of them."""
+    values = literal(text) if text.startswith("[") and text.endswith("]") else None
+    if not isinstance(values, list):
+        return [text]
+    names = [str(value) for value in values if value is not None and value != ""]
+    if len(names) < len(values):
+        note("what is no image in a list of images is left out", place)
+    return names
 
 
 def short_index(row: Row, columns: Mapping[str, Any] | None = None) -> str | int:
