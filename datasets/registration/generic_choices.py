@@ -142,7 +142,8 @@ def _by_key(row: Row, name: str, value: Mapping[Any, Any]) -> RowOptions:
     """Options of an object: by letter, or under any other keys in their order."""
     listed = {str(k).strip(): text_of(row, name, v) for k, v in value.items() if holds(v)}
     upper = {k.upper(): v for k, v in listed.items()}
-    if len(upper) == len(listed) and all(len(k) == 1 and k in LETTERS for k in upper):
+    letters = {str(k).strip().upper() for k in value}
+    if "A" in letters and len(letters) == len(value) and letters <= set(LETTERS):
         note_gaps(upper, row.place)
         return RowOptions(_bare(dict(sorted(upper.items()))), fields=(name,))
     if len(listed) > len(LETTERS):
