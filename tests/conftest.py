@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: xdist gives each core a process
+
 from collavo import plugins, registry
 from collavo.datasets.registration import roots
 from collavo.datasets.registration.catalog import DatasetCatalog, MetadataCatalog, ensure_registered

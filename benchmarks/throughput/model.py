@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
+from benchmarks.throughput.words import tokenizer_text
 from collavo.config.paths import configs_dir
-from collavo.datasets.registration.coco_panoptic import CLEAN_NAMES, COCO_PANOPTIC
+from collavo.datasets.registration.coco_panoptic import COCO_PANOPTIC
 from collavo.modeling.architectures.published import published_shapes
 from collavo.modeling.architectures.tiny.checkpoint import draw_tensor
-from collavo.modeling.architectures.tiny.corpus import corpus
 from collavo.modeling.architectures.tiny.segmenter import PROCESSOR
 from collavo.modeling.architectures.tiny.tokenizer import train_tokenizer
 
@@ -53,7 +53,7 @@ def build(folder: Path, rank: int, seed: int = 0, small: bool = False) -> Path:
         return model
     (model / "segmenter").mkdir(parents=True, exist_ok=True)
     config = read("collavo.json") | (SMALL if small else {})
-    tokenizer = train_tokenizer(corpus(CLEAN_NAMES), config["vocab_size"])
+    tokenizer = train_tokenizer(tokenizer_text(), config["vocab_size"])
     (model / "tokenizer.model").write_bytes(tokenizer)
     tensors = {
         name: _sharpen(name, draw_tensor(name, shape, seed), config).to(torch.float16)

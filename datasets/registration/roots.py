@@ -190,7 +190,7 @@ def ends_in(ending: re.Pattern[str], text: str) -> bool:
     """Whether a text is the name of one file with such an ending: no sentence, and no lines."""
     if len(text) > LONGEST_PATH or "\n" in text or text.count(" ") > 3:
         return False
-    dot = text.rfind(".")
+    dot = text.partition("?")[0].rfind(".")
     return dot > 0 and ending.fullmatch(text, dot) is not None
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from collavo.datasets.evaluation.generic_multi_choice import letters_in
 from collavo.datasets.registration.catalog import metadata_of, notes_of, samples_of
 from collavo.errors import ConfigError, DataError, UserError
 from collavo.records import Sample
@@ -20,6 +21,8 @@ from collavo.registry import EVALUATORS
 _NUMBERS = itertools.count()
 ASKED = {"question": "Which color?", "answer": "red"}
 CHOICE = {"question": "Which?", "image": "a.png", "options": ["Apples", "Pears", "Plums"]}
+
+PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(80)).decode()
 
 
 @pytest.fixture
@@ -63,6 +66,9 @@ def score(name: str, texts: list[str]) -> dict[str, Any]:
         {"images": [{"image_url": {"url": "a.png"}}]},
         {"image_1": "a.png", "image_2": None},
         {"image": "", "img": "a.png"},
+        {"image": {"bytes": None, "path": None}, "img": {"file": "a.png"}},
+        {"images": [["a.png"]]},
+        {"image": "a.png", "image_url": "https://there/x/a.png", "video_id": "v1"},
     ],
 )
 def test_names_that_images_stand_under(folder: Path, fields: dict[str, Any]) -> None:
@@ -82,6 +88,14 @@ def test_names_that_images_stand_under(folder: Path, fields: dict[str, Any]) -> 
         ({"image": "a.png", "audio_path": "a.wav"}, "'audio_path' holds a video or audio"),
         ({"file": "talk.MP3"}, "'file' holds a video or audio"),
         ({"question": "<video>\nWhat?"}, "holds <video>"),
+        ({"question": "<image>\nWhat?"}, "says <image>, but the row has no image"),
+        ({"blob": PNG}, "'blob' looks like an image"),
+        ({"blob": {"kind": "image_url", "of": {"url": "a.png"}}}, "'blob' looks like an image"),
+        ({"blob": [{"path": "a.png"}]}, "'blob' looks like an image"),
+        ({"media": [{"path": "a.mp4"}]}, "'media' holds a video or audio"),
+        ({"images": ["a.mp4"]}, "'images' holds a video or audio"),
+        ({"video_id": 7}, "'video_id' holds a video or audio"),
+        ({"blob": "data:video/mp4;base64,AA"}, "'blob' holds a video or audio"),
         ({"image": 7}, "must be a path or base64, got 7"),
         ({"image": {"width": 3}}, "object without bytes or path; it has 'width'"),
         ({"image": "a.png", "image_2": "b.png"}, "images stand in 'image' and in 'image_2'"),
@@ -101,6 +115,8 @@ def test_an_image_that_is_not_read_is_refused(
         {},
         {"image": None, "video": None, "images": [], "audio": ""},
         {"source": "see b.png. It is large", "has_image": False, "height": 300},
+        {"image": None, "image_id": 7, "image_type": "chart", "num_images": 0},
+        {"image": {"bytes": None, "path": None}, "images": [None, ""], "img": "  "},
     ],
 )
 def test_questions_without_image_stay_possible(folder: Path, fields: dict[str, Any]) -> None:
@@ -113,6 +129,39 @@ def test_what_is_not_used_is_named(folder: Path) -> None:
     assert list(notes_of(name)) == [
         "fields that are not used, with the rows that have them: 'why' (1), 'level' (1)."
     ]
+
+
+def test_none_asks_without_whatever_there_is(folder: Path) -> None:
+    rows = [{"blob": "a.png"}, {"image": "gone.png"}, {"question": "<image> Which?"}]
+    name = name_of(folder, *({**ASKED, **row} for row in rows), options="?images=none")
+    assert labels(samples_of(name)) == [[], [], []]
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"img_path": "b.png"}, "'img_path'"),
+        ({"second": "b.png"}, "'second'"),
+        ({"images": ["a.png", "b.png"]}, "'images'"),
+        ({"mask": PNG}, "'mask'"),
+        ({"img_path": "images/a.png"}, ""),
+        ({"images": ["a.png"], "title": "b"}, ""),
+    ],
+)
+def test_images_beside_the_one_that_is_shown_are_told(
+    folder: Path, fields: dict[str, Any], told: str
+) -> None:
+    name = name_of(folder, {**ASKED, "image": "a.png", **fields})
+    assert labels(samples_of(name)) == [["a.png"]]
+    said = [note for note in notes_of(name) if "is not shown, beside the one in 'image'" in note]
+    assert [told in note for note in said] == [True] * bool(told)
+
+
+def test_questions_without_an_image_are_counted(folder: Path) -> None:
+    name = name_of(folder, {**ASKED, "image": "a.png"}, ASKED, ASKED)
+    samples_of(name)
+    (said,) = notes_of(name)
+    assert said.startswith("the question has no image (2 rows, first ") and "line 2" in said
 
 
 @pytest.mark.parametrize("field", ["images", "image", "numbered"])
@@ -133,7 +182,11 @@ def test_several_images(folder: Path, field: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", [["A", "C"], "A, C", "A and C", "AC", "A;C", ["Apples", "Plums"]]
+    "answer",
+    [
+        *(["A", "C"], "A, C", "A and C", "AC", "CA", "A;C", "A|C", "(A)(C)", '["A", "C"]'),
+        *(["Apples", "Plums"], "Apples, Plums", "A. Apples, C. Plums", [0, 2], "0, 2"),
+    ],
 )
 def test_several_right_options_are_a_set(folder: Path, answer: Any) -> None:
     name = name_of(folder, {**CHOICE, "answer": answer}, {**CHOICE, "answer": "B"})
@@ -142,9 +195,44 @@ def test_several_right_options_are_a_set(folder: Path, answer: Any) -> None:
     assert score(name, ["A, C", "B"])["accuracy"] == 100
     assert score(name, ["A", "B"])["accuracy"] == 50
     assert score(name, ["C and A", "A, B"])["accuracy"] == 50
-    for metric in ("choice", "circular"):
+    assert list(score(name, ["A, C", "B"])["parsers"]) == ["official"]
+    for metric in ("choice", "circular", "multiple_choice", "ai2d", "mmmu"):
         with pytest.raises(ConfigError, match=r"1 questions have several right .*metric=multi"):
             samples_of(f"{name}?metric={metric}")
+
+
+@pytest.mark.parametrize(
+    ("text", "letters"),
+    [
+        ("A, C", "AC"),
+        ("a and c", "AC"),
+        ("The answers are A and C.", "AC"),
+        ("(A) red\n(C) a cat", "AC"),
+        ("A cat", "C"),
+        ("dark red and a cat", "BC"),
+        ("red and dark red", "AB"),
+        ("I think B", "B"),
+        ("green", ""),
+    ],
+)
+def test_all_letters_of_an_answer_are_read(text: str, letters: str) -> None:
+    options = {"A": "red", "B": "dark red", "C": "a cat", "I": "ink"}
+    assert "".join(letters_in(text, options)) == letters
+
+
+def test_an_option_of_two_letters_is_one_option(folder: Path) -> None:
+    (sample,) = read(folder, {**CHOICE, "options": ["A", "C", "AC"], "answer": "AC"})
+    assert sample.answers == ("C",)
+
+
+def test_answers_of_several_people_are_no_set(folder: Path) -> None:
+    ten = {**CHOICE, "answer": ["A"] * 9 + ["B"]}
+    with pytest.raises(DataError, match=r"A 9x, B 1x.*several people's"):
+        read(folder, ten)
+    assert read(folder, {**ten, "answer": ["A"] * 10})[0].answers == ("A",)
+    asked = {"question": "Is it?", "answers": ["yes", "no", "no"]}
+    with pytest.raises(ConfigError, match="'yes_no' does not score"):
+        read(folder, asked, options="?metric=yes_no")
 
 
 @pytest.mark.parametrize(
@@ -156,18 +244,93 @@ def test_several_right_options_are_a_set(folder: Path, answer: Any) -> None:
         {"A": "Apples", "B": "Pears", "C": "Plums"},
         {"c": "Plums", "a": "Apples", "b": "Pears"},
         "A: Apples\nB: Pears\nC: Plums",
+        "(A) Apples (B) Pears (C) Plums",
+        "A. Apples; B. Pears; C. Plums",
+        ["[A] Apples", "[B] Pears", "[C] Plums"],
+        ["A - Apples", "B - Pears", "C - Plums"],
+        ["Option A: Apples", "Option B: Pears", "Option C: Plums"],
     ],
 )
-@pytest.mark.parametrize("answer", ["B", "(b)", "B. Pears", "pears", "Pears", 1])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *("B", "(b)", "B.", "[B]", "**B**", "B. Pears", "B Pears", "B: pears", "pears", "Pears"),
+        *(1, 1.0, "1", ["B"], '["B"]', "Option B", "The answer is B", "Answer: B. Pears"),
+    ],
+)
 def test_options_that_bring_their_letter(folder: Path, options: Any, answer: Any) -> None:
     (sample,) = read(folder, {**CHOICE, "options": options, "answer": answer})
     assert sample.options == ("Apples", "Pears", "Plums")
     assert sample.answers == ("B",)
 
 
-def test_texts_that_begin_like_letters_stay(folder: Path) -> None:
-    (sample,) = read(folder, {**CHOICE, "options": ["B. Pitt", "A. Ford"], "answer": "A. Ford"})
-    assert sample.options == ("B. Pitt", "A. Ford") and sample.answers == ("B",)
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["B. Pitt", "A. Ford"],
+        ["A. Lincoln", "G. Bush"],
+        ["A cat", "A dog"],
+        ["1. x", "2. y"],
+        ["A", "B"],
+        ["1.5", "2.5"],
+    ],
+)
+def test_texts_that_begin_like_letters_stay(folder: Path, options: list[str]) -> None:
+    (sample,) = read(folder, {**CHOICE, "options": options, "answer": options[1]})
+    assert sample.options == tuple(options) and sample.answers == ("B",)
+
+
+@pytest.mark.parametrize(
+    ("fields", "answers"),
+    [
+        ({"options": {"1": "x", "2": "y"}}, {"1": "A", 2: "B", "x": "A"}),
+        ({"options": {"x1": "x", "x2": "y"}}, {"x2": "B"}),
+        (
+            {"options": ["1. x", "2. y"]},
+            {"1": "A", 2: "B", "(2)": "B", "y": "B", 3: ""},
+        ),
+        ({"options": ["0) x", "1) y"]}, {0: "A", "1": "B"}),
+        ({"option_a": "x", "option_b": "y"}, {"B": "B", "x": "A", 0: "A"}),
+        ({"option1": "x", "option2": "y"}, {"1": "A", 2: "B", "B": "B"}),
+        ({"options": ["5", "6", "7"]}, {"6": "B", 2: "C", 9: ""}),
+        ({"options": ["1,000", "2,000"]}, {"1,000": "A", "1000": ""}),
+    ],
+)
+def test_answers_by_the_options_own_names(
+    folder: Path, fields: dict[str, Any], answers: dict[Any, str]
+) -> None:
+    asked = {"question": "Which?", "image": "a.png", **fields}
+    for answer, letter in answers.items():
+        (sample,) = read(folder, {**asked, "answer": answer})
+        assert sample.answers == ((letter,) if letter else ()), answer
+
+
+def test_answers_that_could_be_two_options_are_refused(folder: Path) -> None:
+    with pytest.raises(DataError, match="name of one option and the text of another"):
+        read(folder, {**CHOICE, "options": {"1": "2", "2": "1"}, "answer": "1"})
+    rows = [{**CHOICE, "answer": number} for number in (1, 2, 3)]
+    with pytest.raises(DataError, match="line 3: .* count from 1, and are read from 0"):
+        read(folder, *rows)
+    assert read(folder, *rows, {**CHOICE, "answer": 0})[0].answers == ("B",)
+
+
+def test_options_that_the_question_lists_are_listed_once(folder: Path) -> None:
+    name = name_of(folder, {**CHOICE, "question": "Which?\nA. Apples\nB) Pears\n(C) Plums\nSay."})
+    (sample,) = samples_of(name)
+    assert sample.question == "Which?\nSay."
+    assert any("listed once" in note for note in notes_of(name))
+    (sample,) = read(folder, {**CHOICE, "question": "Which?\nA. Figs\nB. Pears\nC. Plums"})
+    assert "A. Figs" in sample.question
+
+
+def test_fields_that_lose_are_told(folder: Path) -> None:
+    row = {**CHOICE, "choices": ["x", "y"], "A": "z", "answer": "", "label": 1, "gold": "C"}
+    name = name_of(folder, row)
+    assert samples_of(name)[0].answers == ("B",)
+    assert "'choices' (1), 'A' (1), 'gold' (1)" in " ".join(notes_of(name))
+    assert read(folder, {"question": "", "text": "Which?", "answers": [], "answer": "x"})[
+        0
+    ].question == ("Which?")
 
 
 @pytest.mark.parametrize("word", ["None", "NA", "N/A", "null", "nan", "NaN"])
@@ -207,9 +370,15 @@ def test_ids_a_million_apart_are_copies_only_of_the_same_question(folder: Path) 
     first = {**CHOICE, "index": 7, "answer": "A"}
     copy = {**first, "index": 1_000_007, "options": ["Plums", "Apples", "Pears"], "answer": "B"}
     assert metadata_of(name_of(folder, first, copy)).evaluator_type == "mmbench"
-    for other in ({"question": "Another?"}, {"options": ["x", "y", "z"], "answer": "B"}):
+    others = ({"question": "Another?"}, {"options": ["x", "y", "z"]}, {"image": "b.png"})
+    for other in others:
         name = name_of(folder, first, {**copy, **other})
         assert metadata_of(name).evaluator_type == "choice", other
+    second = {**first, "index": 8}, {**copy, "index": 1_000_008, "question": "Another?"}
+    name = name_of(folder, first, copy, *second)
+    assert metadata_of(name).evaluator_type == "choice"
+    samples_of(name)
+    assert any("1 of the 2 questions whose ids differ" in note for note in notes_of(name))
 
 
 def test_numbers_that_are_none_and_zero(folder: Path) -> None:
@@ -222,6 +391,13 @@ def test_numbers_that_are_none_and_zero(folder: Path) -> None:
     assert (first.answers, first.images, first.category) == ((), (), "0")
     assert "hint" not in first.extra
     assert (second.answers, second.category, second.options) == (("0",), "x", ())
+
+
+@pytest.mark.parametrize(
+    ("value", "category"), [(0, "0"), (0.0, "0"), ("0", "0"), (["a", "b"], "a, b"), (None, "")]
+)
+def test_categories(folder: Path, value: Any, category: str) -> None:
+    assert read(folder, {**ASKED, "category": value})[0].category == category
 
 
 TALK = [
@@ -249,6 +425,8 @@ TALK = [
             "How?",
             ("so",),
         ),
+        ([{"role": "user", "content": [{"image": "a.png"}, {"text": "How?"}]}], "How?", ()),
+        (json.dumps(TALK[:2]), "How many?", ("two",)),
     ],
 )
 @pytest.mark.parametrize("field", ["conversations", "messages"])
@@ -259,7 +437,7 @@ def test_turns_are_taken_by_role(
     (sample,) = samples_of(name)
     assert (sample.question, sample.answers) == (question, answers)
     said = " ".join(notes_of(name))
-    assert ("system turn" in said) == (turns[0].get("from") == "system")
+    assert ("system turn" in said) == ("Be brief." in str(turns))
     assert ("several exchanges" in said) == question.startswith("Question:")
 
 
@@ -272,6 +450,7 @@ def test_turns_are_taken_by_role(
         ([{"from": "human"}], "has no text"),
         (["What?"], "must be a list of turns"),
         ([{"role": "user", "content": [{"type": "video", "video": "a.mp4"}]}], "text and images"),
+        ([{"from": "human", "value": "<video>\nWhat?"}], "holds <video>"),
     ],
 )
 def test_turns_of_nobody_are_refused(folder: Path, turns: Any, said: str) -> None:
@@ -284,6 +463,25 @@ def test_images_that_turns_bring(folder: Path) -> None:
     content = [part, {"type": "text", "text": "How?"}]
     (sample,) = read(folder, {"messages": [{"role": "user", "content": content}]})
     assert labels([sample]) == [["b.png"]]
+
+    turn = {"role": "user", "content": "How?", "images": ["b.png", "a.png"]}
+    assert labels(read(folder, {"messages": [turn]})) == [["b.png", "a.png"]]
+    name = name_of(folder, {"messages": [{**turn, "weight": 1}], "image": "a.png"})
+    assert labels(samples_of(name)) == [["a.png"]]
+    said = " ".join(notes_of(name))
+    assert "those of the field are shown" in said and "'weight'" in said
+    with pytest.raises(DataError, match="says <image>, but the row has no image"):
+        read(folder, {"messages": [{"role": "user", "content": [{"type": "image"}, "How?"]}]})
+
+
+def test_a_conversation_beside_other_fields(folder: Path) -> None:
+    """Without the answer a conversation leaves it to the fields, else those are told."""
+    row = {"image": "a.png", "answer": "gold", "question": "Else?"}
+    assert read(folder, {**row, "conversations": TALK[:1]})[0].answers == ("gold",)
+    name = name_of(folder, {**row, "conversations": TALK[:2]})
+    assert samples_of(name)[0].answers == ("two",)
+    assert "'answer' (1), 'question' (1)" in " ".join(notes_of(name))
+    assert read(folder, {**row, "conversations": []})[0].question == "Else?"
 
 
 @pytest.mark.parametrize("form", ["jsonl", "tsv", "list", "mapping"])
@@ -330,6 +528,8 @@ def test_encoded_images(folder: Path) -> None:
     buffer = io.BytesIO()
     Image.effect_noise((40, 30), 50).save(buffer, "PNG")
     text = base64.b64encode(buffer.getvalue()).decode()
+    assert len(PNG) < 256, "short ones are told from paths by how they begin"
+    assert read(folder, {**ASKED, "image": PNG})[0].images[0].read() == base64.b64decode(PNG)
     for value in (text, f"data:image/png;base64,{text}", [text], {"base64": text}):
         (sample,) = read(folder, {**ASKED, "image": value})
         assert sample.images[0].read() == buffer.getvalue()

@@ -35,15 +35,20 @@ import sys, time
 from pathlib import Path
 from collavo.datasets.miniature import build
 
-def slowly(root):
+def together(root):
     (root / "first").write_text("1")
-    time.sleep(1)
+    end = time.monotonic() + 300
+    while len(list(root.parent.glob(".miniature-*/first"))) < 2 and time.monotonic() < end:
+        time.sleep(0.02)
+    (Path(sys.argv[1]) / root.name).touch()
+    while len(list(Path(sys.argv[1]).iterdir())) < 2 and time.monotonic() < end:
+        time.sleep(0.02)
     (root / "second").write_text("2")
 
-build.build = slowly
+build.build = together
 print(build.miniature_root())
 """
-"""Builds a small miniature so slowly that another process builds it, too."""
+"""Builds a small miniature while another process is in the middle of building it, too."""
 
 
 @pytest.fixture
@@ -75,17 +80,19 @@ def test_without_a_root_the_datasets_are_the_miniature(rooted: Path) -> None:
 
 
 def test_two_processes_build_one_miniature(tmp_path: Path, repository: Path) -> None:
-    environment = {**os.environ, "COLLAVO_CACHE": str(tmp_path), "PYTHONPATH": str(repository)}
+    cache, begun = tmp_path / "cache", tmp_path / "begun"
+    begun.mkdir()
+    environment = {**os.environ, "COLLAVO_CACHE": str(cache), "PYTHONPATH": str(repository)}
+    command = [sys.executable, "-c", TWICE, str(begun)]
     runs = [
-        subprocess.Popen(
-            [sys.executable, "-c", TWICE], env=environment, stdout=subprocess.PIPE, text=True
-        )
+        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
         for _ in range(2)
     ]
-    outputs = [run.communicate(timeout=120)[0].split() for run in runs]
+    outputs = [run.communicate(timeout=600)[0].split() for run in runs]
     assert [run.returncode for run in runs] == [0, 0]
-    assert outputs[0] == outputs[1] == [str(next(tmp_path.iterdir()))]
-    assert len(list(tmp_path.iterdir())) == 1
+    assert len(list(begun.iterdir())) == 2
+    assert outputs[0] == outputs[1] == [str(next(cache.iterdir()))]
+    assert len(list(cache.iterdir())) == 1
     assert {path.name for path in Path(outputs[0][0]).iterdir()} == {"first", "second"}
 
 

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from collavo.cli.main import main
+from tests.warm import start
 
 PLUGIN = Path(__file__).parent / "plugin" / "fakes.py"
 ROOT = Path(__file__).resolve().parents[2]
@@ -101,19 +102,21 @@ class Bench:
         self.log.unlink(missing_ok=True)
         return lines
 
-    def start(self, *words: str, processes: int = 1, **env: str) -> subprocess.Popen:
-        """Starts a run as a process of its own, or several under accelerate."""
+    def start(self, *words: str, **env: str) -> start.Process:
+        """Starts a run as a process of its own."""
         environment = {**os.environ, "OMP_NUM_THREADS": "1", **env}
-        command = [sys.executable]
-        if processes > 1:
-            command += ["-m", "accelerate.commands.launch", "--config_file"]
-            command += [str(ROOT / "configs/accel/multi_cpu.yaml"), f"--num_processes={processes}"]
-            command += ["--main_process_port=0"]
-            environment.pop("OMP_NUM_THREADS")
+        return start.Process([ROOT / "lbk_entry.py", *words], environment, merged=True)
+
+    def launch(self, *words: str, **env: str) -> subprocess.Popen[str]:
+        """Starts two processes under accelerate's launcher, as users do."""
+        command = [sys.executable, "-m", "accelerate.commands.launch", "--config_file"]
+        command += [str(ROOT / "configs/accel/multi_cpu.yaml"), "--num_processes=2"]
+        command += ["--main_process_port=0"]
+        environment = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
         return subprocess.Popen(
             [*command, str(ROOT / "lbk_entry.py"), *words],
             cwd=ROOT,
-            env=environment,
+            env={**environment, **env},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -77,20 +78,21 @@ def test_waiting_for_a_process_without_a_sign_of_life_ends():
         board.wait("end", timeout=0.2, sign_of_life="life")
 
 
-def test_waiting_goes_on_while_there_is_life():
+def test_waiting_goes_on_while_there_is_life(monkeypatch):
     store = FakeStore()
     board = StoreBoard(store, 0, 2)
 
-    def live() -> None:
-        for _ in range(6):
-            threading.Event().wait(0.5)
-            store.add("collavo/life", 1)
-        board.put("end", {"n": 1})
+    clock = iter(range(1000))  # each look at the clock is a second later, however long it took
 
-    thread = threading.Thread(target=live)
-    thread.start()
-    assert board.wait("end", timeout=2.5, sign_of_life="life") == {"n": 1}
-    thread.join()
+    def sleep(_: float) -> None:
+        store.add("collavo/life", 1)
+        if store.add("collavo/turns", 1) == 6:
+            board.put("end", {"n": 1})
+
+    fake = SimpleNamespace(monotonic=lambda: float(next(clock)), sleep=sleep)
+    monkeypatch.setattr("collavo.engine.board.time", fake)
+    assert board.wait("end", timeout=5, sign_of_life="life") == {"n": 1}
+    assert next(clock) > 10  # longer than the timeout, in all
 
 
 def test_a_store_that_is_gone():

@@ -185,7 +185,10 @@ def start(folder: Path, first: int, last: int) -> subprocess.Popen:
 def test_several_processes_and_a_killed_one(tmp_path):
     writers = [start(tmp_path, 0, 150), start(tmp_path, 100, 250)]
     doomed = start(tmp_path, 1000, 100_000)
-    time.sleep(0.1)
+    file, end = tmp_path / "cache" / FILE_NAME, time.monotonic() + 300
+    while digest(1010).encode() not in file.read_bytes():  # it is in the middle of its work
+        assert doomed.poll() is None and time.monotonic() < end
+        time.sleep(0.02)
     doomed.send_signal(signal.SIGKILL)
     doomed.wait()
     late = start(tmp_path, 250, 260)

@@ -55,7 +55,7 @@ def test_the_service_says_how_long_to_wait(
         return fault(429, headers=headers[form])
 
     assert judge_at(serve(answer)).map("test", _items(1)) == {"x:0": "yes"}
-    assert 0.55 < times[1] - times[0] < 2.5
+    assert 0.55 < times[1] - times[0] < 60  # not the 100 s of the header that counts less
 
 
 def test_a_limit_holds_for_the_calls_that_come_after(
@@ -65,11 +65,16 @@ def test_a_limit_holds_for_the_calls_that_come_after(
 
     def answer(request: dict[str, Any], number: int) -> Any:
         times.append(time.monotonic())
-        return fault(429, headers={"Retry-After": "0.5"}) if number == 0 else "yes"
+        if number == 0:
+            return fault(429, headers={"Retry-After": "0.5"})
+        while not judge._resume_at and time.monotonic() < times[0] + 300:
+            time.sleep(0.01)  # what was under way beside the first ends when the limit is known
+        return "yes"
 
-    judge_at(serve(answer), concurrency=2, timeout=20).map("test", _items(8))
-    # At most the one call that was under way beside the first came before its half second was over.
-    assert sum(t - times[0] < 0.45 for t in times[1:]) <= 2
+    judge = judge_at(serve(answer), concurrency=2, timeout=300)
+    judge.map("test", _items(8))
+    assert len(times) == 9
+    assert all(t - times[0] >= 0.45 for t in times[2:])
 
 
 def test_no_wait_beyond_reason(serve: Serve, judge_at: JudgeAt, fault: Any) -> None:
@@ -93,11 +98,11 @@ def test_an_interrupt_ends_the_judging_soon(serve: Serve, judge_at: JudgeAt, fau
         raise KeyboardInterrupt
 
     server = serve(lambda request, number: fault(500))
-    judge = judge_at(server, retries=50, backoff=20.0, concurrency=3)
+    judge = judge_at(server, retries=500, backoff=20.0, concurrency=3)  # an hour and more
     begun = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         judge.map("test", {**_items(2), "stop": protocol})
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 300
 
 
 @pytest.mark.parametrize(

@@ -79,11 +79,10 @@ def test_arms_that_begin_alike_share_the_stage(ablation):
 def test_several_run_at_once_with_their_share_of_the_cores(ablation, monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS")
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)))
-    monkeypatch.setenv("FAKE_SLEEP", "0.7")
+    monkeypatch.setenv("FAKE_TOGETHER", "2")  # neither ends before the other has begun
     ablation.plan["stages"] = ablation.plan["stages"][:1]
     assert ablation.run("--arms", "none,full", "--jobs", "2", "--seeds", "1")[0] == 0
-    begun = [c["time"] for c in ablation.calls("train")]
-    assert abs(begun[0] - begun[1]) < 0.6
+    assert len(ablation.calls("train")) == 2
     assert {c["threads"] for c in ablation.calls()} == {"4"}
 
 

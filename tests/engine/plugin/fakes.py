@@ -45,7 +45,7 @@ class _Faults:
                 file.writelines(f"{p.split('|')[-1]}\n" for p in self.prompts)
         time.sleep(float(os.environ.get("FAKE_SLEEP", "0")) * len(self.prompts))
         self._on("FAKE_KILL", lambda: os.kill(os.getpid(), signal.SIGKILL))
-        self._on("FAKE_HANG", lambda: time.sleep(600))
+        self._on("FAKE_HANG", self._hang)
         self._on("FAKE_RAISE", self._raise)
         self._on("FAKE_CUDA", self._cuda)
         most = int(os.environ.get("FAKE_ROWS", "0"))
@@ -56,6 +56,13 @@ class _Faults:
         word = os.environ.get(name)
         if word and any(word in p for p in self.prompts):
             action()
+
+    def _hang(self) -> None:
+        """For ten minutes, or until somebody makes the file FAKE_RELEASE."""
+        end = time.monotonic() + 600
+        release = Path(os.environ.get("FAKE_RELEASE", "/never/there"))
+        while time.monotonic() < end and not release.exists():
+            time.sleep(0.05)
 
     def _raise(self) -> None:
         raise RuntimeError("the fake model was told to fail")

@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.warm import start
+
 TOY = Path(__file__).parent / "plugin" / "toy_task.py"
 MODULES = "[{'module': 'body'}, {'module': 'head', 'lr': 0.02}]"
 
 
 @pytest.fixture
-def toy(tmp_path: Path, repository: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+def toy(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Returns a function that trains the toy in a folder and returns the finished process."""
 
     def run(
@@ -41,21 +42,11 @@ def toy(tmp_path: Path, repository: Path) -> Callable[..., subprocess.CompletedP
             **{name.replace("__", "."): value for name, value in keys.items()},
         }
         words = [str(word) for pair in settings.items() for word in pair]
-        command = [sys.executable, str(TOY), "--overrides", *words]
+        argv = [TOY, "--overrides", *words]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", **(env or {})}
         if processes > 1:
-            config = repository / "configs" / "accel" / accel
-            launch = ["-m", "accelerate.commands.launch", "--config_file", str(config)]
-            launch += [f"--num_processes={processes}", "--main_process_port=0"]
-            launch += ["--mixed_precision=no"]
-            command = [sys.executable, *launch, *command[1:]]
-        return subprocess.run(
-            command,
-            env={**os.environ, "OMP_NUM_THREADS": "1", **(env or {})},
-            cwd=repository,
-            capture_output=True,
-            text=True,
-            timeout=600,
-        )
+            return start.run_ranks(argv, accel, processes, environment)
+        return start.run(argv, environment)
 
     return run
 
@@ -74,23 +65,14 @@ def metrics(tmp_path: Path) -> Callable[..., list[dict[str, Any]]]:
 @pytest.fixture(scope="session")
 def lbk() -> Callable[..., subprocess.CompletedProcess[str]]:
     """Returns a function that runs a command of the entry in a process of its own, or in two."""
-    root = Path(__file__).resolve().parents[3]
 
     def run(
         *words: str, accel: str = "", env: dict[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        launch: list[str] = []
-        if accel:
-            launch = ["-m", "accelerate.commands.launch", "--config_file"]
-            launch += [str(root / "configs" / "accel" / accel), "--num_processes=2"]
-            launch += ["--mixed_precision=no", "--main_process_port=0"]
-        return subprocess.run(
-            [sys.executable, *launch, "lbk_entry.py", *words],
-            cwd=root,
-            env={**os.environ, "OMP_NUM_THREADS": "1", **(env or {})},
-            capture_output=True,
-            text=True,
-            timeout=600,
+        argv = [start.ROOT / "lbk_entry.py", *words]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", **(env or {})}
+        return (
+            start.run_ranks(argv, accel, 2, environment) if accel else start.run(argv, environment)
         )
 
     return run

@@ -5,9 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +13,7 @@ import torch
 from torch import nn
 
 from collavo.engine.training.side_optimizer import SideAdamW
+from tests.warm import start
 
 WORKER = Path(__file__).with_name("sides_worker.py")
 KINDS = ("image", "vl", "vl", "image", "image", "vl", "vl", "image")
@@ -80,27 +78,13 @@ def test_an_unknown_side_is_named() -> None:
 
 def run(out: Path, mode: str, world: int, *extra: str) -> list[dict[str, Any]]:
     """Runs the worker in `world` processes and returns their reports."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    processes = []
-    for rank in range(world):
-        env = dict(os.environ, OMP_NUM_THREADS="1", DS_ACCELERATOR="cpu")
-        if world > 1:
-            env |= {
-                "RANK": str(rank),
-                "LOCAL_RANK": str(rank),
-                "WORLD_SIZE": str(world),
-                "LOCAL_WORLD_SIZE": str(world),
-                "MASTER_ADDR": "127.0.0.1",
-                "MASTER_PORT": str(port),
-            }
-        command = [sys.executable, str(WORKER), str(out), mode, *extra]
-        processes.append(
-            subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        )
-    said = [process.communicate(timeout=540)[0].decode() for process in processes]
-    assert all(process.returncode == 0 for process in processes), "\n".join(said)
+    environment = {**os.environ, "DS_ACCELERATOR": "cpu"}
+    argv = [WORKER, out, mode, *extra]
+    if world == 1:
+        done = start.run(argv, environment)
+    else:
+        done = start.run_ranks(argv, "multi_cpu.yaml", world, environment)
+    assert done.returncode == 0, done.stderr
     return [
         json.loads((out / f"{mode}-{rank}-of-{world}.json").read_text(encoding="utf-8"))
         for rank in range(world)

@@ -22,6 +22,14 @@ def log(**what: object) -> None:
         file.write(line + "\n")
 
 
+def meet(others: int) -> None:
+    """Waits until so many trainings have begun, this one among them."""
+    end = time.monotonic() + 300
+    while Path(os.environ["FAKE_CALLS"]).read_text().count('"command": "train"') < others:
+        assert time.monotonic() < end, "the others do not begin while this one runs"
+        time.sleep(0.02)
+
+
 def train(words: list[str]) -> int:
     files = words[words.index("--stages") + 1 : words.index("--user_dir")]
     stages = [yaml.safe_load(Path(file).read_text()) for file in files]
@@ -32,6 +40,8 @@ def train(words: list[str]) -> int:
             signal.signal(signal.SIGINT, lambda *_: (log(command="stopped"), sys.exit(130)))
         log(command="train", stage=settings["TRAIN.STAGE"], settings=settings)
         time.sleep(sleep)
+        if others := int(os.environ.get("FAKE_TOGETHER", "0")):
+            meet(others)
         if settings.get("TRAIN.LOSS") == os.environ.get("FAKE_BAD_LOSS", "?"):
             print("loading\nwarming up\nerror: the loss is not to be had\nuse another", flush=True)
             return 2
