@@ -7,12 +7,13 @@ from pathlib import Path
 
 from collavo.datasets.instruction.image_state import images_state
 from collavo.datasets.instruction.index import RowFile, RowIndex, file_index, row_id
-from collavo.datasets.instruction.rows import read_row
+from collavo.datasets.instruction.rows import IMAGES_MEND, read_row
 from collavo.datasets.instruction.source import BadRows, SourceSpec
 from collavo.datasets.registration.readers.rows import parse_json
+from collavo.datasets.registration.roots import image_below
 from collavo.errors import DataError, MissingFileError
 from collavo.modeling.checkpoints.digest import file_digest
-from collavo.records import Conversation, ImageRef
+from collavo.records import Conversation
 
 
 class LlavaSource:
@@ -65,7 +66,10 @@ class LlavaSource:
         name = row_id(values, number)
         return Conversation(
             sample_id=f"{self.spec.name}:{name}{f'#{repeat}' if repeat > 1 else ''}",
-            images=tuple(ImageRef(path=self._root / p, root=self._root) for p in content.images),
+            images=tuple(
+                image_below(self._root, name, self._root, str(self._path), IMAGES_MEND)
+                for name in content.images
+            ),
             turns=content.turns,
             kind=self.spec.kind,
             task=self.spec.name,

@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from collavo.datasets.instruction.image_state import images_state
+from collavo.datasets.instruction.rows import IMAGES_MEND
 from collavo.datasets.instruction.shuffle import numbers
 from collavo.datasets.instruction.source import BadRows, SourceSpec
 from collavo.datasets.registration.readers.panoptic import (
@@ -184,7 +185,7 @@ class PanopticSource:
         return self._vocabulary.label_ids[segment.category_id]
 
     def _photo(self, image: PanopticImage) -> ImageRef:
-        return image_below(self._root, image.file_name, self._root, str(self._json))
+        return image_below(self._root, image.file_name, self._root, str(self._json), IMAGES_MEND)
 
     def _instruction(self, row: int) -> Instruction:
         return INSTRUCTIONS[row % len(INSTRUCTIONS)]

@@ -9,7 +9,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from collavo.records import ImageRef, Turn
+from collavo.datasets.registration.roots import LONGEST_PATH, image_below
+from collavo.errors import DataError
+from collavo.records import Turn
 
 IMAGE_TAG = "<image>"
 
@@ -18,6 +20,11 @@ ROLES: Mapping[str, str] = {
     **dict.fromkeys(("gpt", "assistant", "chatgpt", "bard", "bing"), "assistant"),
 }
 """How files name who speaks. Source: haotian-liu/LLaVA and ShareGPT's files."""
+
+IMAGES_MEND = "name the folder that holds them as the source's images="
+
+_UNUSUAL = re.compile(rf"^[/\s]|\.\.|[:\0]|^.{{{LONGEST_PATH + 1}}}").search
+"""Finds what makes a path need a closer look: most lie plainly below the folder of images."""
 
 _TAGS = re.compile(rf"\s*{IMAGE_TAG}\s*")
 _OTHER_TAG = re.compile("<(?:video|audio|speech)>", re.IGNORECASE)
@@ -51,7 +58,7 @@ def measure(values: Mapping[str, Any]) -> tuple[int, int, int] | None:
         if _other_media(tuple(values)):
             return None
         if image is not None:
-            if not isinstance(image, str) or not image or image[0] in "/ " or ".." in image:
+            if not isinstance(image, str) or not image or _UNUSUAL(image):
                 return None
             images = 1
         elif "images" in values:
@@ -145,14 +152,11 @@ def _images(values: Mapping[str, Any], root: Path) -> tuple[tuple[str, ...], str
     for path in paths:
         if not isinstance(path, str) or not path.strip():
             return (), f"{key!r} must be a path or a list of paths, got {_short(given)}"
-        if path.startswith("/") or ".." in path:
+        if _UNUSUAL(path):
             try:
-                ImageRef(path=root / path, root=root)
-            except ValueError:
-                return (), (
-                    f"{key!r} is {path!r}, which leaves the image folder {root}; name the folder "
-                    "that holds it as the source's images="
-                )
+                image_below(root, path, root, repr(key), IMAGES_MEND)
+            except DataError as error:
+                return (), str(error)
     return tuple(paths), ""
 
 

@@ -146,7 +146,15 @@ _FILE_URL = re.compile(r"file:(?://(?:localhost(?=/))?|(?=/))", re.IGNORECASE)
 _OTHER_URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
-def image_below(root: Path, name: str, start: Path | Sequence[Path], place: str) -> ImageRef:
+ROOT_MEND = (
+    "name the folder that holds them (behind the path of a dataset of your own: "
+    "?image_root=FOLDER; as image_root in the metadata of one that is registered)"
+)
+
+
+def image_below(
+    root: Path, name: str, start: Path | Sequence[Path], place: str, mend: str = ROOT_MEND
+) -> ImageRef:
     """Refers to an image by the one rule for paths in data: below `root` it is read, else refused.
 
     Below is meant of the text of the path, its ".." steps taken: links below the root are followed,
@@ -157,6 +165,7 @@ def image_below(root: Path, name: str, start: Path | Sequence[Path], place: str)
         name: The path as the data give it: absolute, or from `start`; "file://" may stand before.
         start: Where relative paths begin; of several folders the first that has the file.
         place: File and line of the record, for the message.
+        mend: What helps where images lie elsewhere, for the message.
 
     Raises:
         DataError: It is no path of a file, or it leaves `root`.
@@ -175,9 +184,7 @@ def image_below(root: Path, name: str, start: Path | Sequence[Path], place: str)
     except ValueError as error:
         raise DataError(
             f"{place}: image path {path!r:.120} leaves the dataset folder {root}, and "
-            "images are read below it alone: move them there, or name the folder that holds them "
-            "(behind the path of a dataset of your own: ?image_root=FOLDER; as image_root in the "
-            "metadata of one that is registered)"
+            f"images are read below it alone: move them there, or {mend}"
         ) from error
 
 

@@ -149,8 +149,12 @@ BAD_ROWS = [
     ({"image": ["a.jpg", "b.jpg"]}, "it has 2 images and 1 '<image>'"),
     ({"image": ""}, "'image' must be a path or a list of paths, got str ''"),
     ({"image": 7}, "'image' must be a path or a list of paths, got int 7"),
-    ({"image": "../a.jpg"}, "'image' is '../a.jpg', which leaves the image folder"),
-    ({"image": "/etc/a.jpg"}, "'image' is '/etc/a.jpg', which leaves the image folder"),
+    ({"image": "../a.jpg"}, "'image': image path '../a.jpg' leaves the dataset folder"),
+    ({"image": "file:///etc/a.jpg"}, "name the folder that holds them as the source's images="),
+    ({"image": "a/" * 2100}, "is no image path"),
+    ({"image": "a\0.jpg"}, "is no image path"),
+    ({"image": "https://x.org/a.jpg"}, "'image': images are not downloaded"),
+    ({"image": "/etc/a.jpg"}, "'image': image path '/etc/a.jpg' leaves the dataset folder"),
 ]
 
 
@@ -170,7 +174,7 @@ def test_paths_below_the_image_folder_are_read(tmp_path: Path, folder: str, esca
     for k in range(len(paths)):
         found = source[k].images[0].path
         assert found is not None and found.parent.resolve() == root.resolve()
-    assert all("leaves the image folder" in problem for _, problem in source.bad.first)
+    assert all("leaves the dataset folder" in problem for _, problem in source.bad.first)
 
 
 @pytest.mark.parametrize(("fields", "problem"), BAD_ROWS)
