@@ -204,12 +204,13 @@ def ends_in(ending: re.Pattern[str], text: str) -> bool:
 def _start(root: Path, folders: Sequence[Path], path: str) -> Path:
     """The first folder that has the file; where none has it, what a message had best name."""
     for folder in folders:
-        if _is_file(folder / path):
+        if is_file(folder / path):
             return folder
     return root if path.startswith("..") else next(filter(_is_folder, folders), root)
 
 
-def _is_file(path: Path) -> bool:
+def is_file(path: Path) -> bool:
+    """Whether a file is there; a name that no file can have is none."""
     try:
         return path.is_file()
     except OSError:  # a name that is too long
