@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import itertools
-import json
 from pathlib import Path
 from typing import Any
 
@@ -15,44 +14,12 @@ from PIL import Image
 from collavo.datasets.evaluation.generic_multi_choice import letters_in
 from collavo.datasets.registration.catalog import metadata_of, notes_of, samples_of
 from collavo.errors import ConfigError, DataError, UserError
-from collavo.records import Sample
-from collavo.registry import EVALUATORS
+from tests.datasets.own_rows import labels, name_of, read, score
 
-_NUMBERS = itertools.count()
 ASKED = {"question": "Which color?", "answer": "red"}
 CHOICE = {"question": "Which?", "image": "a.png", "options": ["Apples", "Pears", "Plums"]}
 
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(80)).decode()
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A folder with the images a.png, b.png and images/c.png."""
-    (tmp_path / "images").mkdir()
-    for number, name in enumerate(("a.png", "b.png", "images/c.png")):
-        Image.new("RGB", (8, 6), (number * 50, 90, 40)).save(tmp_path / name)
-    return tmp_path
-
-
-def read(folder: Path, *rows: dict[str, Any], options: str = "") -> list[Sample]:
-    return samples_of(name_of(folder, *rows, options=options))
-
-
-def name_of(folder: Path, *rows: dict[str, Any], options: str = "") -> str:
-    file = folder / f"rows{next(_NUMBERS)}.jsonl"
-    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return f"jsonl:{file}{options}"
-
-
-def labels(samples: list[Sample]) -> list[list[str]]:
-    return [[Path(image.label).name for image in sample.images] for sample in samples]
-
-
-def score(name: str, texts: list[str]) -> dict[str, Any]:
-    samples, metadata = samples_of(name), metadata_of(name)
-    answers = {s.sample_id: text for s, text in zip(samples, texts, strict=True)}
-    evaluator = EVALUATORS.get(metadata.evaluator_type)()
-    return dict(evaluator.evaluate(samples, answers, metadata.as_dict()).scores)
 
 
 @pytest.mark.parametrize(
@@ -400,99 +367,16 @@ def test_categories(folder: Path, value: Any, category: str) -> None:
     assert read(folder, {**ASKED, "category": value})[0].category == category
 
 
-TALK = [
-    {"from": "human", "value": "<image>\nHow many?"},
-    {"from": "gpt", "value": "two"},
-    {"from": "human", "value": "Which color?"},
-    {"from": "gpt", "value": "red"},
-]
-
-
-@pytest.mark.parametrize(
-    ("turns", "question", "answers"),
-    [
-        (TALK[:2], "How many?", ("two",)),
-        (TALK[:1], "How many?", ()),
-        ([{"from": "system", "value": "Be brief."}, *TALK[:2]], "How many?", ("two",)),
-        ([{"from": "gpt", "value": "Hello."}, *TALK[:2]], "How many?", ("two",)),
-        (TALK, "Question: How many?\nAnswer: two\nQuestion: Which color?", ("red",)),
-        (TALK[:3], "Question: How many?\nAnswer: two\nQuestion: Which color?", ()),
-        (
-            [
-                {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "How?"}]},
-                {"role": "assistant", "content": "so"},
-            ],
-            "How?",
-            ("so",),
-        ),
-        ([{"role": "user", "content": [{"image": "a.png"}, {"text": "How?"}]}], "How?", ()),
-        (json.dumps(TALK[:2]), "How many?", ("two",)),
-    ],
-)
-@pytest.mark.parametrize("field", ["conversations", "messages"])
-def test_turns_are_taken_by_role(
-    folder: Path, turns: Any, question: str, answers: tuple[str, ...], field: str
-) -> None:
-    name = name_of(folder, {"id": 1, "image": "a.png", field: turns})
-    (sample,) = samples_of(name)
-    assert (sample.question, sample.answers) == (question, answers)
-    said = " ".join(notes_of(name))
-    assert ("system turn" in said) == ("Be brief." in str(turns))
-    assert ("several exchanges" in said) == question.startswith("Question:")
-
-
-@pytest.mark.parametrize(
-    ("turns", "said"),
-    [
-        ([{"value": "What?"}], "is from None; it may be from human, user"),
-        ([{"from": "narrator", "value": "What?"}], "is from 'narrator'"),
-        ([{"from": "gpt", "value": "It."}], "no turn is a user's"),
-        ([{"from": "human"}], "has no text"),
-        (["What?"], "must be a list of turns"),
-        ([{"role": "user", "content": [{"type": "video", "video": "a.mp4"}]}], "text and images"),
-        ([{"from": "human", "value": "<video>\nWhat?"}], "holds <video>"),
-    ],
-)
-def test_turns_of_nobody_are_refused(folder: Path, turns: Any, said: str) -> None:
-    with pytest.raises(DataError, match=said):
-        read(folder, {"image": "a.png", "conversations": turns})
-
-
-def test_images_that_turns_bring(folder: Path) -> None:
-    part = {"type": "image_url", "image_url": {"url": "b.png"}}
-    content = [part, {"type": "text", "text": "How?"}]
-    (sample,) = read(folder, {"messages": [{"role": "user", "content": content}]})
-    assert labels([sample]) == [["b.png"]]
-
-    turn = {"role": "user", "content": "How?", "images": ["b.png", "a.png"]}
-    assert labels(read(folder, {"messages": [turn]})) == [["b.png", "a.png"]]
-    name = name_of(folder, {"messages": [{**turn, "weight": 1}], "image": "a.png"})
-    assert labels(samples_of(name)) == [["a.png"]]
-    said = " ".join(notes_of(name))
-    assert "those of the field are shown" in said and "'weight'" in said
-    with pytest.raises(DataError, match="says <image>, but the row has no image"):
-        read(folder, {"messages": [{"role": "user", "content": [{"type": "image"}, "How?"]}]})
-
-
-def test_a_conversation_beside_other_fields(folder: Path) -> None:
-    """Without the answer a conversation leaves it to the fields, else those are told."""
-    row = {"image": "a.png", "answer": "gold", "question": "Else?"}
-    assert read(folder, {**row, "conversations": TALK[:1]})[0].answers == ("gold",)
-    name = name_of(folder, {**row, "conversations": TALK[:2]})
-    assert samples_of(name)[0].answers == ("two",)
-    assert "'answer' (1), 'question' (1)" in " ".join(notes_of(name))
-    assert read(folder, {**row, "conversations": []})[0].question == "Else?"
-
-
 @pytest.mark.parametrize("form", ["jsonl", "tsv", "list", "mapping"])
 def test_one_rule_for_paths(folder: Path, form: str) -> None:
     """Inside the folder absolute paths and ".." are read, outside they are refused with a mend."""
     inside = [str(folder / "a.png"), f"{folder}/images/../a.png", "images/../a.png", "./a.png"]
     outside = ["/etc/passwd", "../x.png", f"{folder}/../x.png", "images/../../x.png"]
+    numbers = itertools.count()
 
     def named(path: str) -> str:
         if form == "tsv":
-            file = folder / f"p{next(_NUMBERS)}.tsv"
+            file = folder / f"p{next(numbers)}.tsv"
             file.write_text(f"index\timage_path\tquestion\tanswer\n1\t{path}\tQ?\tred\n")
             return f"tsv:{file}"
         value: Any = {"list": [path], "mapping": {"path": path, "bytes": None}}.get(form, path)
