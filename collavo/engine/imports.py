@@ -49,19 +49,20 @@ def answering_files(used: Iterable[object]) -> dict[str, Path]:
         plug-in may lie elsewhere on another machine.
     """
     waiting = [(name, file) for name in ENGINE if (file := _project_file(name)) is not None]
-    for item in used:
-        for base in type(item).__mro__:
-            module = sys.modules.get(base.__module__)
-            source = inspect.getsourcefile(base) if module is not None and _is_plain(base) else None
-            if source and not _is_library(base.__module__, Path(source)):
-                waiting.append((base.__module__, Path(source)))
+    # each class once: a model has thousands of modules, of some dozen classes
+    for base in dict.fromkeys(base for item in used for base in type(item).__mro__):
+        module = sys.modules.get(base.__module__)
+        source = inspect.getsourcefile(base) if module is not None and _is_plain(base) else None
+        if source and not _is_library(base.__module__, Path(source)):
+            waiting.append((base.__module__, Path(source)))
     found: dict[str, Path] = {}
+    seen: set[Path] = set()
     while waiting:
         name, file = waiting.pop()
-        if file in found.values():
-            continue
-        found[_stable(name, file)] = file
-        waiting += [one for one in _neighbours(name, file) if one[1] not in found.values()]
+        if file not in seen:
+            seen.add(file)
+            found[_stable(name, file)] = file
+            waiting += _neighbours(name, file)
     return found
 
 

@@ -22,7 +22,7 @@ from collavo.datasets.registration.generic_media import (
     other_tag,
 )
 from collavo.datasets.registration.readers.cells import decode_base64
-from collavo.datasets.registration.readers.literals import literal
+from collavo.datasets.registration.readers.literals import listed
 from collavo.datasets.registration.readers.notes import note
 from collavo.datasets.registration.readers.rows import Row
 from collavo.datasets.registration.roots import image_below, is_image_name
@@ -157,9 +157,7 @@ class RowImages:
         return ""
 
     def _refs_of(self, row: Row, field: str, value: Any) -> list[ImageRef]:
-        if isinstance(value, str) and value[:1] == "[" and value[-1:] == "]":
-            listed = literal(value)
-            value = listed if isinstance(listed, list) else value
+        value = listed(value)
         if isinstance(value, list | tuple):
             if not all(holds(item) for item in value):
                 note("what is no image in a list of images is left out", row.place)

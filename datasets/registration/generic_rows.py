@@ -27,7 +27,7 @@ from collavo.datasets.registration.generic_turns import (
     conversation_of,
 )
 from collavo.datasets.registration.readers.cells import NoCell
-from collavo.datasets.registration.readers.literals import literal
+from collavo.datasets.registration.readers.literals import listed
 from collavo.datasets.registration.readers.notes import note
 from collavo.datasets.registration.readers.rows import Row
 from collavo.records import ImageRef, Sample
@@ -161,9 +161,9 @@ class _Reading:
             note("the question has no image", place)
         if self._unused:
             most = self._unused.most_common(12)
-            listed = ", ".join(f"{name!r} ({count:,})" for name, count in most)
+            named = ", ".join(f"{name!r} ({count:,})" for name, count in most)
             more = f" and {len(self._unused) - 12} more" if len(self._unused) > 12 else ""
-            note(f"fields that are not used, with the rows that have them: {listed}{more}")
+            note(f"fields that are not used, with the rows that have them: {named}{more}")
 
 
 def _first(row: Row, names: Sequence[str]) -> str | None:
@@ -182,9 +182,9 @@ def _category(row: Row) -> tuple[str, str | None]:
     """A row's category, a text, a number or a list of them, and its field."""
     for name in CATEGORIES:
         value = row.values.get(name)
-        listed = value if isinstance(value, list | tuple) else [value]
-        if holds(value) and all(isinstance(v, str | int | float) for v in listed):
-            texts = [str(v) if isinstance(v, bool) else text_of(row, name, v) for v in listed]
+        parts = value if isinstance(value, list | tuple) else [value]
+        if holds(value) and all(isinstance(v, str | int | float) for v in parts):
+            texts = [str(v) if isinstance(v, bool) else text_of(row, name, v) for v in parts]
             return ", ".join(texts), name
     return "", None
 
@@ -216,9 +216,7 @@ def _id(row: Row, number: int) -> str | int:
 
 def _answers(row: Row, value: Any) -> tuple[str, ...]:
     """The references: a text, a list, the text of a list, or VQA's objects; () where hidden."""
-    if isinstance(value, str) and value[:1] == "[" and value[-1:] == "]":
-        listed = literal(value)
-        value = listed if isinstance(listed, list) else value
+    value = listed(value)
     if value is None or value == "" or value == []:
         return ()
     values = value if isinstance(value, list | tuple) else [value]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ class _Unasked(Backend):
         super().__init__(cfg.JUDGE.MODEL)
         self._cfg = cfg.JUDGE
 
-    @property
+    @cached_property
     def identity(self) -> str:
         if self._cfg.BACKEND == "hf":
             from collavo.modeling.pretrained import content_of

@@ -248,7 +248,7 @@ def _frame(photo: ImageRef) -> tuple[tuple[int, int], int] | None:
         DataError: It cannot be read.
     """
     try:
-        with Image.open(io.BytesIO(photo.read())) as file:
+        with Image.open(photo.path or io.BytesIO(photo.read())) as file:
             return file.size, int(file.getexif().get(_ORIENTATION, 1))
     except FileNotFoundError:
         return None
