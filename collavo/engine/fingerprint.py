@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from collavo.engine.imports import answering_files
+from collavo.engine.imports import answering_files, has_unwritten
 from collavo.errors import ConfigError
 from collavo.records import ImageRef, Sample
 
 FILE = "fingerprint.json"
+
+_SESSION = os.urandom(16)
+"""Stands for code that was typed into this process: no other has it, and none may take it for its
+own."""
 
 
 def fingerprint(items: Mapping[str, Any]) -> str:
@@ -66,19 +71,23 @@ def _label(image: ImageRef) -> str:
     return image.label
 
 
-def code_digest(*used: Any) -> str:
-    """Hashes the code that makes answers: of the project, of plug-ins, and libraries' versions.
+def code_digest(*used: Any, roots: Iterable[str] = ()) -> str:
+    """Hashes code: of the project, of plug-ins, and libraries' versions.
 
     Args:
         used: Objects whose classes take part: the model, its parts, pipeline, mapper, segmenter.
+        roots: Modules of the project that take part besides.
     """
-    files = answering_files(used)
     total = hashlib.sha256()
-    for name in sorted(files):
-        total.update(f"{name}\0".encode())
-        total.update(files[name].read_bytes())
+    for name, digest in sorted(
+        (name, hashlib.sha256(file.read_bytes()).hexdigest())
+        for file, name in answering_files(used, roots).items()
+    ):
+        total.update(f"{name}\0{digest}\n".encode())
     for package in ("torch", "transformers"):
         total.update(f"{package} {version_of(package)}\n".encode())
+    if has_unwritten(used):
+        total.update(_SESSION)
     return total.hexdigest()
 
 
