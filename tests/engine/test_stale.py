@@ -22,6 +22,7 @@ from collavo.engine.crayon_cache import cache_key
 from collavo.errors import CheckpointError, ConfigError
 from collavo.modeling.architectures.collavo import CoLLaVO
 from collavo.modeling.pretrained import content_of
+from collavo.modeling.segmenters.precomputed import PrecomputedSegmenter
 from collavo.modeling.weights import weight_files, weights_digest
 
 ITEMS = {"model": {"weights": "a"}, "code": "one"}
@@ -57,12 +58,24 @@ def test_a_fingerprint_that_is_a_folder_is_no_fingerprint(tmp_path: Path) -> Non
         fp.check_folder(folder, ITEMS)
 
 
+@pytest.mark.parametrize("place", ["export", "checkpoints/step-00000005"])
+@pytest.mark.parametrize("content", [None, "", "null", "{"])
+def test_a_training_without_a_readable_fingerprint_is_refused(
+    tmp_path: Path, content: str | None, place: str
+) -> None:
+    (tmp_path / place).mkdir(parents=True)
+    if content is not None:
+        (tmp_path / fp.FILE).write_text(content)
+    with pytest.raises(ConfigError, match="absent or damaged.*TRAIN.DIR.*--fresh"):
+        fp.check_folder(tmp_path, ITEMS, "TRAIN.DIR")
+
+
 def test_runs_that_differ_by_code_alone_are_named(tmp_path: Path) -> None:
     other = run(tmp_path / "b", {**ITEMS, "code": "two"})
     run(tmp_path / "c", {**ITEMS, "model": {"weights": "b"}, "code": "two"})
     run(tmp_path / "d", {**ITEMS, "code": "three"}, answers=False)
     own = run(tmp_path / "a", ITEMS)
-    assert fp.of_other_code(tmp_path, ITEMS, own) == [other]
+    assert fp.of_other_code(tmp_path, ITEMS, own) == {other: 1}
 
 
 def _sharded(folder: Path, scale: float) -> Path:
@@ -139,7 +152,6 @@ def test_judgements_are_kept_under_all_that_decides_them(
 
 def test_crayon_maps_are_kept_under_the_segmenter_s_code() -> None:
     from collavo.modeling.segmenters.mask2former import Mask2FormerSegmenter
-    from collavo.modeling.segmenters.precomputed import PrecomputedSegmenter
 
     def key(kind: Any) -> str:
         """Of a segmenter of this class, whose weights and settings are said to be the same."""
@@ -148,6 +160,22 @@ def test_crayon_maps_are_kept_under_the_segmenter_s_code() -> None:
 
     assert key(Mask2FormerSegmenter) != key(PrecomputedSegmenter)
     assert key(PrecomputedSegmenter) == key(PrecomputedSegmenter)
+
+
+def test_crayon_maps_are_kept_under_how_images_are_brought_to_the_segmenter() -> None:
+    from collavo.modeling.image_policies.square import PadToSquare, ShortestEdgeCrop, Squash
+
+    class Segmenter(PrecomputedSegmenter):
+        def __init__(self) -> None: ...
+
+        def fingerprint(self) -> str:
+            return "x"
+
+    policies = [PadToSquare(8, 1), PadToSquare(8, 1, (1.0, 0.0, 0.0)), ShortestEdgeCrop(8, 1)]
+    keys = {cache_key(Segmenter(), 8, policy) for policy in policies}
+    assert len(keys) == 3
+    built = cache_key(Segmenter(), 8)
+    assert built not in keys and built == cache_key(Segmenter(), 8, Squash(8, 4)), "crayon build's"
 
 
 def test_what_lies_behind_a_path(tmp_path: Path) -> None:
