@@ -163,8 +163,9 @@ class PanopticSource:
         told = f"{self.grid} {self._seed} {INSTRUCTIONS} {self.spec.classes} {FRAME_VERSION}"
         whole = hashlib.sha256(told.encode())
         whole.update(self._json.read_bytes())
-        whole.update(images_state(self._maps).encode())
-        whole.update(images_state(self._root).encode())
+        whole.update(images_state(self._maps, (image.png for image in self._images)).encode())
+        names = (image.file_name for image in self._images)
+        whole.update(images_state(self._root, names).encode())
         return whole.hexdigest()
 
     def segments(self, row: int) -> Segments:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from collavo.datasets.instruction.image_state import images_state
 from collavo.datasets.registration.readers.panoptic import (
     PanopticImage,
     read_map,
@@ -78,8 +79,12 @@ class PanopticFolder:
         return self._entries[row].file_name
 
     def fingerprint(self) -> str:
-        digest = hashlib.sha256(self._json.read_bytes()).hexdigest()[:16]
-        return f"{digest}-{len(self._entries)}"
+        """Hashes the JSON, and the names, sizes and change times of maps and images."""
+        whole = hashlib.sha256(self._json.read_bytes())
+        whole.update(images_state(self._maps, (entry.png for entry in self._entries)).encode())
+        names = (entry.file_name for entry in self._entries)
+        whole.update(images_state(self._images, names).encode())
+        return f"{whole.hexdigest()[:16]}-{len(self._entries)}"
 
 
 def _numbered(

@@ -5,22 +5,32 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
+from PIL import Image
+from pyarrow import parquet
 from safetensors.torch import load_file, save_file
 
 from collavo.config.paths import assets_dir
 from collavo.datasets.evaluation.judge.build import _Unasked
 from collavo.datasets.evaluation.judge.local_backend import LocalBackend
 from collavo.datasets.evaluation.judge.openai_backend import OpenAIBackend
-from collavo.datasets.instruction.image_state import images_state
+from collavo.datasets.instruction.llava import LlavaSource
+from collavo.datasets.instruction.panoptic import PanopticSource
+from collavo.datasets.instruction.parquet import ParquetSource
+from collavo.datasets.instruction.source import Source, SourceSpec
+from collavo.datasets.segmentation.folder import PanopticFolder
 from collavo.engine import fingerprint as fp
 from collavo.engine.ablation.contents import state_of
 from collavo.engine.crayon_cache import cache_key
 from collavo.errors import CheckpointError, ConfigError
 from collavo.modeling.architectures.collavo import CoLLaVO
+from collavo.modeling.checkpoints.folder import CheckpointFolder
+from collavo.modeling.checkpoints.stage_folder import base_files
 from collavo.modeling.pretrained import content_of
 from collavo.modeling.segmenters.precomputed import PrecomputedSegmenter
 from collavo.modeling.weights import weight_files, weights_digest
@@ -135,6 +145,7 @@ def test_judgements_are_kept_under_all_that_decides_them(
         LocalBackend(folder).identity,
         LocalBackend("owner/name").identity,
         LocalBackend("owner/name", "v1").identity,
+        OpenAIBackend("owner/name").identity,
         OpenAIBackend("j").identity,
         OpenAIBackend("j", "http://127.0.0.1:1/v1").identity,
         OpenAIBackend("j", "http://127.0.0.1:2/v1").identity,
@@ -147,7 +158,7 @@ def test_judgements_are_kept_under_all_that_decides_them(
     keys = {"JUDGE.MODEL": folder, "JUDGE.BACKEND": "hf"}
     assert _Unasked(get_cfg(config_overrides=keys)).identity == names[0]
     keys = {"JUDGE.MODEL": "j", "JUDGE.BASE_URL": "http://127.0.0.1:1/v1"}
-    assert _Unasked(get_cfg(config_overrides=keys)).identity == names[4]
+    assert _Unasked(get_cfg(config_overrides=keys)).identity == names[5]
 
 
 def test_crayon_maps_are_kept_under_the_segmenter_s_code() -> None:
@@ -197,14 +208,91 @@ def test_what_lies_behind_a_path(tmp_path: Path) -> None:
     assert state_of(str(photo)) != before[photo], "by size and time"
 
 
-def test_images_of_a_training_are_told_by_size_and_time(tmp_path: Path) -> None:
-    (tmp_path / "b").mkdir()
-    (tmp_path / "b" / "a.jpg").write_bytes(b"1")
-    (tmp_path / "rows.json").write_bytes(b"1")
-    one = images_state(tmp_path)
-    (tmp_path / "rows.json").write_bytes(b"22")
-    images_state.cache_clear()
-    assert images_state(tmp_path) == one, "what is no image has its own hash"
-    (tmp_path / "b" / "a.jpg").write_bytes(b"22")
-    images_state.cache_clear()
-    assert images_state(tmp_path) != one
+def _touched(file: Path) -> None:
+    times = file.stat()
+    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns + 10**9))
+
+
+def _llava(folder: Path) -> Source:
+    rows = [
+        {
+            "image": name,
+            "conversations": [
+                {"from": "human", "value": "<image>a"},
+                {"from": "gpt", "value": "b"},
+            ],
+        }
+        for name in ("in/é.png", f"file://{folder / 'named.png'}")
+    ]
+    rows.append({**rows[0], "image": ["first.png"]})
+    (folder / "in").mkdir(exist_ok=True)
+    for name in ("in/é.png", "named.png", "first.png"):
+        if not (folder / name).is_file():
+            Image.new("RGB", (4, 4)).save(folder / name)
+    if not (folder / "rows.json").is_file():
+        (folder / "rows.json").write_text(json.dumps(rows))
+    return LlavaSource(SourceSpec("s", str(folder / "rows.json")))
+
+
+def _parquet(folder: Path) -> Source:
+    if not (folder / "a.parquet").is_file():
+        table = pa.table({"prompt": ["q"], "ground_truth": ["a"]})
+        parquet.write_table(table, folder / "a.parquet")
+    return ParquetSource(SourceSpec("s", str(folder)))
+
+
+def _panoptic_files(folder: Path) -> Path:
+    file = folder / "p.json"
+    if not file.is_file():
+        (folder / "p").mkdir()
+        Image.new("RGB", (4, 4), (1, 0, 0)).save(folder / "p" / "m.png")
+        Image.new("RGB", (4, 4)).save(folder / "photo.png")
+        segment = {"id": 1, "category_id": 1, "iscrowd": 0, "bbox": [0, 0, 4, 4], "area": 16}
+        annotation = {"image_id": 1, "file_name": "m.png", "segments_info": [segment]}
+        image = {"id": 1, "file_name": "photo.png", "width": 4, "height": 4}
+        categories = [{"id": 1, "name": "person", "isthing": 1}]
+        content = {"images": [image], "annotations": [annotation], "categories": categories}
+        file.write_text(json.dumps(content))
+    return file
+
+
+def _panoptic(folder: Path) -> Source:
+    return PanopticSource(SourceSpec("s", str(_panoptic_files(folder))), (2, 2))
+
+
+def _segmenter_data(folder: Path) -> Any:
+    return PanopticFolder(_panoptic_files(folder), None, 4)
+
+
+@pytest.mark.parametrize(
+    ("open_source", "files"),
+    [
+        (_llava, ["rows.json", "in/é.png", "named.png", "first.png"]),
+        (_parquet, ["a.parquet"]),
+        (_panoptic, ["p.json", "p/m.png", "photo.png"]),
+        (_segmenter_data, ["p.json", "p/m.png", "photo.png"]),
+    ],
+)
+def test_training_data_are_told_by_what_they_name(
+    tmp_path: Path, open_source: Callable[[Path], Any], files: list[str]
+) -> None:
+    before = open_source(tmp_path).fingerprint()
+    (tmp_path / "curves.png").write_bytes(b"of a run that is kept beside the data")
+    (tmp_path / "in").mkdir(exist_ok=True)
+    (tmp_path / "in" / "unnamed.png").write_bytes(b"1")
+    assert open_source(tmp_path).fingerprint() == before
+    for name in files:
+        file = tmp_path / name
+        if file.suffix == ".json":
+            file.write_text(file.read_text() + " ")  # by content
+        else:
+            _touched(file)  # by size and time
+        after = open_source(tmp_path).fingerprint()
+        assert after != before, name
+        before = after
+
+
+def test_a_base_of_shards_of_one_name_is_told_by_each(tmp_path: Path) -> None:
+    folder = _sharded(tmp_path / "base", 1.0)
+    files = base_files(CheckpointFolder(folder))
+    assert {"a/model.safetensors", "b/model.safetensors", "config.json"} <= files.keys()
