@@ -76,6 +76,11 @@ def packages() -> frozenset[str]:
     )
 
 
+def modules() -> list[str]:
+    """The names of the modules of the plug-ins that are loaded."""
+    return [name.split(":")[0] for names in _loaded.values() for name in names]
+
+
 def load_user_dir(user_dir: str) -> list[str]:
     """Imports one user folder, file or package and returns the names of its modules.
 

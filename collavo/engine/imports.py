@@ -55,13 +55,13 @@ def answering_files(used: Iterable[object], roots: Iterable[str] = ()) -> dict[P
     Args:
         used: The model, its parts, pipeline, mapper, segmenter. Their classes count with all base
             classes, and so do those of the objects that they hold: policies, templates.
-        roots: Names of project modules that count besides, such as `ENGINE`.
+        roots: Names of modules that count besides, such as `ENGINE`.
 
     Returns:
         Names by file: the project's modules by theirs; users' files by their place below the folder
         that they share, which may lie elsewhere on another machine.
     """
-    waiting = [(name, file) for name in roots if (file := _project_file(name)) is not None]
+    waiting = [(name, file) for name in roots if (file := _module_file(name)) is not None]
     waiting += [(name, file) for name, file in _sources(used) if file is not None]
     # beside their packages, where an editable installation keeps them off `sys.path`
     beside = {_above(file, name.count(".")) for name, file in waiting}
@@ -189,6 +189,13 @@ def _in_folder(folder: Path, name: str) -> Path | None:
     if name:
         files += [base.with_name(base.name + end) for end in all_suffixes()]
     return next((file for file in files if file.is_file()), None)
+
+
+def _module_file(name: str) -> Path | None:
+    if _is_ours(name):
+        return _project_file(name)
+    file = getattr(sys.modules.get(name), "__file__", None)
+    return Path(file) if file else None
 
 
 @lru_cache(maxsize=4096)

@@ -4,8 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collavo.datasets.registration.readers.panoptic import PanopticImage
+
+
+def panoptic_state(json_file: Path, images: Path, entries: Sequence[PanopticImage]) -> str:
+    """Hashes a file of COCO's panoptic format, with the state of its maps and images.
+
+    Args:
+        json_file: It; the maps lie in the folder of its name.
+        images: The images' folder.
+        entries: Which of its images count.
+    """
+    whole = hashlib.sha256(json_file.read_bytes())
+    whole.update(images_state(json_file.with_suffix(""), (e.png for e in entries)).encode())
+    whole.update(images_state(images, (e.file_name for e in entries)).encode())
+    return whole.hexdigest()
 
 
 def images_state(folder: Path, names: Iterable[str]) -> str:

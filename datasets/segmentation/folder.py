@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from collavo.datasets.instruction.image_state import images_state
+from collavo.datasets.instruction.image_state import panoptic_state
 from collavo.datasets.registration.readers.panoptic import (
     PanopticImage,
     read_map,
@@ -80,11 +79,8 @@ class PanopticFolder:
 
     def fingerprint(self) -> str:
         """Hashes the JSON, and the names, sizes and change times of maps and images."""
-        whole = hashlib.sha256(self._json.read_bytes())
-        whole.update(images_state(self._maps, (entry.png for entry in self._entries)).encode())
-        names = (entry.file_name for entry in self._entries)
-        whole.update(images_state(self._images, names).encode())
-        return f"{whole.hexdigest()[:16]}-{len(self._entries)}"
+        state = panoptic_state(self._json, self._images, self._entries)
+        return f"{state[:16]}-{len(self._entries)}"
 
 
 def _numbered(

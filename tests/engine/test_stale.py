@@ -15,6 +15,7 @@ from PIL import Image
 from pyarrow import parquet
 from safetensors.torch import load_file, save_file
 
+from collavo.config import get_cfg
 from collavo.config.paths import assets_dir
 from collavo.datasets.evaluation.judge.build import _Unasked
 from collavo.datasets.evaluation.judge.local_backend import LocalBackend
@@ -25,10 +26,11 @@ from collavo.datasets.instruction.parquet import ParquetSource
 from collavo.datasets.instruction.source import Source, SourceSpec
 from collavo.datasets.segmentation.folder import PanopticFolder
 from collavo.engine import fingerprint as fp
-from collavo.engine.ablation.contents import state_of
+from collavo.engine.ablation import contents
 from collavo.engine.crayon_cache import cache_key
 from collavo.errors import CheckpointError, ConfigError
 from collavo.modeling.architectures.collavo import CoLLaVO
+from collavo.modeling.checkpoints.digest import file_digest
 from collavo.modeling.checkpoints.folder import CheckpointFolder
 from collavo.modeling.checkpoints.stage_folder import base_files
 from collavo.modeling.pretrained import content_of
@@ -153,8 +155,6 @@ def test_judgements_are_kept_under_all_that_decides_them(
     assert len(set(names)) == len(names)
     assert OpenAIBackend("j").identity == "j", "judgements of OpenAI's own models stay valid"
 
-    from collavo.config import get_cfg
-
     keys = {"JUDGE.MODEL": folder, "JUDGE.BACKEND": "hf"}
     assert _Unasked(get_cfg(config_overrides=keys)).identity == names[0]
     keys = {"JUDGE.MODEL": "j", "JUDGE.BASE_URL": "http://127.0.0.1:1/v1"}
@@ -189,23 +189,100 @@ def test_crayon_maps_are_kept_under_how_images_are_brought_to_the_segmenter() ->
     assert built not in keys and built == cache_key(Segmenter(), 8, Squash(8, 4)), "crayon build's"
 
 
-def test_what_lies_behind_a_path(tmp_path: Path) -> None:
-    weights, photo = tmp_path / "w.safetensors", tmp_path / "images" / "a.jpg"
-    photo.parent.mkdir()
+def test_weights_of_a_plan_are_told_by_content(tmp_path: Path) -> None:
+    weights, photo = tmp_path / "sub" / "w.bin", tmp_path / "a.jpg"
+    weights.parent.mkdir()
     for file in (weights, photo):
         file.write_bytes(b"1234")
-    before = {place: state_of(str(place)) for place in (weights, photo, tmp_path)}
-    assert all(before.values())
-    assert state_of("") == state_of("pope_test") == state_of("/") == state_of("x" * 5000) == ""
-    times = weights.stat()
+
+    def told(key: str = "MODEL.WEIGHTS", value: Path = tmp_path) -> dict[str, str]:
+        contents._state_of.cache_clear()
+        return contents.files_behind({key: str(value)}, built_in=True)
+
+    before, times = told(), weights.stat()
+    assert list(before) == [str(tmp_path)]
     weights.write_bytes(b"4321")
     os.utime(weights, ns=(times.st_atime_ns, times.st_mtime_ns))
-    state_of.cache_clear()
-    assert state_of(str(weights)) != before[weights], "by content, whatever its size and time"
-    assert state_of(str(photo)) == before[photo]
-    os.utime(photo, ns=(1, 1))
-    state_of.cache_clear()
-    assert state_of(str(photo)) != before[photo], "by size and time"
+    assert told() != before, "whatever their size and time"
+    before = told()
+    _touched(photo)
+    assert told() != before
+    assert told(value=weights)[str(weights)] == file_digest(weights)
+    assert told("SEGMENTER.PRECOMPUTED.JSON", weights).keys() > {str(weights)}
+
+
+def test_what_is_no_path_is_not_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("collavo", "results", "owner"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x.py").write_text("")
+    monkeypatch.chdir(tmp_path)
+    settings = {"MODEL.NAME": "collavo", "SAVE_DIR": "results", "MODEL.WEIGHTS": "owner/name"}
+    assert not contents.files_behind(settings, built_in=True)
+    assert contents.files_behind({}, built_in=True).keys() == {"/collavo", "/segmenter"}
+    assert not contents.files_behind({}, built_in=False)
+
+
+def test_data_of_a_training_of_a_plan(tmp_path: Path) -> None:
+    _llava(tmp_path)
+    mix = tmp_path / "mix.yaml"
+    mix.write_text("- {path: rows.json}")
+    folder = tmp_path / "maps"
+    folder.mkdir()
+    maps = _panoptic_files(folder)
+
+    def told(text: object) -> list[str]:
+        contents._sources.clear()
+        return contents.trained_on(get_cfg(config_overrides={"TRAIN.DATA": [text]}))
+
+    givens = [f"llava:{tmp_path / 'rows.json'}", f"mix:{mix}", f"panoptic:{maps}?classes=own"]
+    givens.append(str(tmp_path / "rows.json"))
+    files = [tmp_path / "named.png", tmp_path / "in" / "é.png", folder / "photo.png"]
+    files.append(tmp_path / "rows.json")
+    for given, file in zip(givens, files, strict=True):
+        before = told(given)
+        assert told(given) == before
+        (tmp_path / "in" / "other.png").write_bytes(str(file).encode())
+        assert told(given) == before, "only the images that it names"
+        if file.suffix == ".json":
+            file.write_text(file.read_text() + " ")
+        else:
+            _touched(file)
+        assert told(given) != before, given
+    assert told("miniature:vl?scenes=3") == told("miniature:vl?scenes=3")
+
+
+@pytest.mark.parametrize("by", ["path", "DATASETS.ROOT", "variable"])
+def test_what_a_plan_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str) -> None:
+    folder = tmp_path / "LLaVA-Bench"
+    folder.mkdir()
+    (folder / "images").mkdir()
+    photo, file = folder / "images" / "a.png", folder / "own.jsonl"
+    Image.new("RGB", (4, 4)).save(photo)
+    file.write_text(json.dumps({"image": "images/a.png", "question": "q?", "answer": "b"}))
+    name, keys = str(file), {"DATASETS.TEST": f"{file},{file}"}
+    if by != "path":
+        name = keys["DATASETS.TEST"] = "llavabench"
+        file = folder / "questions.jsonl"
+        row = {"question_id": 1, "image": "a.png", "text": "q?", "category": "conv"}
+        file.write_text(json.dumps(row))
+        (folder / "answers_gpt4.jsonl").write_text(json.dumps({"question_id": 1, "text": "b"}))
+        (folder / "context.jsonl").write_text(json.dumps({"image": "a.png", "caption": "c"}))
+        monkeypatch.setenv("DATASET2", str(tmp_path) if by == "variable" else "")
+        keys["DATASETS.ROOT"] = str(tmp_path) if by == "DATASETS.ROOT" else ""
+
+    def told() -> dict[str, str]:
+        contents._asked.cache_clear()
+        return contents.asked_of(get_cfg(config_overrides=keys))
+
+    before = told()
+    assert len(before) == 1 and name in next(iter(before)) and told() == before
+    (folder / "results.png").write_bytes(b"1")
+    assert told() == before
+    _touched(photo)
+    changed = told()
+    assert changed != before
+    file.write_text(file.read_text().replace("q?", "r?"))
+    assert told() != changed
 
 
 def _touched(file: Path) -> None:
