@@ -28,6 +28,7 @@ from collavo.datasets.segmentation.folder import PanopticFolder
 from collavo.engine import fingerprint as fp
 from collavo.engine.ablation import contents
 from collavo.engine.crayon_cache import cache_key
+from collavo.engine.store import Store
 from collavo.errors import CheckpointError, ConfigError
 from collavo.modeling.architectures.collavo import CoLLaVO
 from collavo.modeling.checkpoints.digest import file_digest
@@ -80,6 +81,13 @@ def test_a_training_without_a_readable_fingerprint_is_refused(
         (tmp_path / fp.FILE).write_text(content)
     with pytest.raises(ConfigError, match="absent or damaged.*TRAIN.DIR.*--fresh"):
         fp.check_folder(tmp_path, ITEMS, "TRAIN.DIR")
+
+
+def test_to_start_anew_clears_what_is_damaged(tmp_path: Path) -> None:
+    folder = run(tmp_path / "run", None)
+    (folder / fp.FILE).mkdir()
+    Store(folder).clear()
+    assert not any(folder.iterdir())
 
 
 def test_runs_that_differ_by_code_alone_are_named(tmp_path: Path) -> None:
