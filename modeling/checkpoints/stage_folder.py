@@ -204,7 +204,9 @@ def base_files(source: CheckpointFolder) -> dict[str, str]:
     """Hashes the files of a checkpoint that decide on the model."""
     beside = [source.folder / name for name in ("config.json", "tokenizer.model")]
     files = [*source.files, *(file for file in beside if file.is_file())]
-    return {file.name: file_digest(file) for file in files}
+    # with their folders: shards of one name may lie in several
+    below = {file: file.relative_to(source.folder).as_posix() for file in files}
+    return {name: file_digest(file) for file, name in below.items()}
 
 
 def named_weights(folder: str | Path) -> str:
