@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from collavo.datasets.instruction.image_state import images_state
 from collavo.datasets.instruction.kept import Kept, files_key, keep, load_kept
 from collavo.datasets.instruction.rows import IMAGE_TAG, without_tags
 from collavo.datasets.instruction.source import BadRows, SourceSpec
@@ -119,9 +120,9 @@ class ParquetSource:
         """None: nothing is annotated."""
 
     def fingerprint(self) -> str:
-        """The sha256 of the files' names and sizes and of the rows' lengths."""
-        names = [(f.relative_to(self._base).as_posix(), f.stat().st_size) for f in self._files]
-        whole = hashlib.sha256(f"{VERSION} {names}".encode())
+        """The sha256 of the files' names, sizes and change times and of the rows' lengths."""
+        names = (file.relative_to(self._base).as_posix() for file in self._files)
+        whole = hashlib.sha256(f"{VERSION} {images_state(self._base, names)}".encode())
         for values in (self._rows, self._images, self._turns, self._lengths):
             whole.update(values.tobytes())
         return whole.hexdigest()

@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from collavo.datasets.registration.generic_media import other_tag
 from collavo.datasets.registration.roots import LONGEST_PATH, image_below
 from collavo.errors import DataError
 from collavo.records import Turn
@@ -27,7 +28,6 @@ _UNUSUAL = re.compile(rf"^[/\s]|\.\.|[:\0]|^.{{{LONGEST_PATH + 1}}}").search
 """Finds what makes a path need a closer look: most lie plainly below the folder of images."""
 
 _TAGS = re.compile(rf"\s*{IMAGE_TAG}\s*")
-_OTHER_TAG = re.compile("<(?:video|audio|speech)>", re.IGNORECASE)
 _OTHER_MEDIA = {"video", "videos", "audio", "audios", "speech", "clip", "clips"}
 
 
@@ -68,7 +68,7 @@ def measure(values: Mapping[str, Any]) -> tuple[int, int, int] | None:
             if ROLES[turn["from"]] != expected or not text or text.isspace():
                 return None
             if "<" in text:
-                if _OTHER_TAG.search(text) or (IMAGE_TAG in text and expected != "user"):
+                if other_tag(text) or (IMAGE_TAG in text and expected != "user"):
                     return None
                 tags += text.count(IMAGE_TAG)
             length += len(text)
@@ -185,8 +185,8 @@ def _problem(number: int, role: str, text: str) -> str:
         )
     if role == "assistant" and IMAGE_TAG in text:
         return f"is an answer with {IMAGE_TAG!r} in it; images belong to the user's turns"
-    if tag := _OTHER_TAG.search(text):
-        return f"holds {tag[0]}, which no row can be trained with: only images are read"
+    if tag := other_tag(text):
+        return f"holds {tag}, which no row can be trained with: only images are read"
     if not text.strip():
         return "has no text; mend or remove the row"
     return ""

@@ -72,10 +72,13 @@ def image_ref(image: ImageLike, name: str = "", urls: bool = False) -> ImageRef:
         image = _of_array(image)
     if isinstance(image, Image.Image):
         stream = io.BytesIO()
-        if image.mode in _PNG_MODES:
-            image.save(stream, format="PNG", exif=image.getexif(), compress_level=1)
+        exif = image.getexif()
+        if image.mode in ("I", "F") or image.mode.startswith("I;16B"):
+            image.save(stream, format="TIFF", exif=exif)
         else:
-            image.save(stream, format="TIFF", exif=image.getexif())
+            # not as a TIFF: Pillow 12 cannot read the YCbCr ones that it writes
+            kept = image if image.mode in _PNG_MODES else image.convert("RGB")
+            kept.save(stream, format="PNG", exif=exif, compress_level=1)
         return ImageRef(data=stream.getvalue(), name=name or _file_name(image))
     if hasattr(image, "read"):
         return ImageRef(data=_of_stream(image), name=name or _file_name(image))

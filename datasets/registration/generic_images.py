@@ -6,16 +6,26 @@ A question must never be asked blind because its image stands under a name that 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from collavo.datasets.registration.readers.cells import NoCell, decode_base64
-from collavo.datasets.registration.readers.literals import literal
+from collavo.datasets.registration.generic_choices import holds
+from collavo.datasets.registration.generic_media import (
+    is_a_name,
+    is_encoded,
+    is_named_as_image,
+    is_named_as_other,
+    looks_like_an_image,
+    looks_like_other,
+    other_tag,
+)
+from collavo.datasets.registration.readers.cells import decode_base64
+from collavo.datasets.registration.readers.literals import listed
 from collavo.datasets.registration.readers.notes import note
 from collavo.datasets.registration.readers.rows import Row
-from collavo.datasets.registration.roots import ends_in, image_below, is_image_name
+from collavo.datasets.registration.roots import image_below, is_image_name
 from collavo.errors import DataError
 from collavo.records import ImageRef
 
@@ -31,18 +41,6 @@ NUMBERED = re.compile(r"(?:image|img|picture|photo)_?(\d{1,2})(?:_path|_url)?", 
 
 CHOICES = ("refuse", "first", "none")
 """What `?images=` may say: rows of several show the first, or no row shows any."""
-
-_IMAGE_WORDS = {
-    *("image", "images", "img", "imgs", "picture", "pictures", "photo", "photos", "pic", "pics"),
-    *("visual", "visuals", "screenshot", "screenshots", "figure", "thumbnail"),
-}
-_OTHER_MEDIA = {"video", "videos", "audio", "audios", "clip", "clips", "speech", "movie", "frames"}
-_OTHER_END = re.compile(
-    r"\.(?:mp4|avi|mov|mkv|webm|m4v|mpe?g|wav|mp3|flac|ogg|m4a|aac)(?:\?\S*)?", re.IGNORECASE
-)
-_OTHER_TAG = re.compile(r"<(video|audio|speech)>", re.IGNORECASE)
-_BASE64 = 256
-"""Characters from which on a text is an encoded image and no path."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,7 @@ class RowImages:
         self._folder, self._root, self._choice = folder, root, choice
         self._refs: dict[str, ImageRef] = {}
 
-    def fields(self, row: Row, read: Iterable[str]) -> tuple[str, ...]:
+    def fields(self, row: Row, read: Collection[str]) -> tuple[str, ...]:
         """The fields that the row's images stand in, () for a question without image.
 
         Args:
@@ -81,22 +79,51 @@ class RowImages:
             DataError: There is a video or an audio, or an image under an unknown name that nobody
                 said is not to be shown.
         """
-        _refuse_other_media(row, read)
         numbered = sorted(
             (int(match[1]), name)
             for name in row.values
-            if (match := NUMBERED.fullmatch(name)) and _there(row.values[name])
+            if (match := NUMBERED.fullmatch(name)) and holds(row.values[name])
         )
         found = tuple(name for _, name in numbered)
-        known = next((name for name in IMAGES if _there(row.values.get(name))), None)
+        known = next((name for name in IMAGES if holds(row.values.get(name))), None)
+        _refuse_other_media(row, read, shown=bool(known or found))
         if known is not None:
             # image beside image_1: the same picture for some writers, so the list is not guessed
             if found and known not in found and self._choice != "none":
                 _refuse_two(row, known, found)
+            _note_others(row, known, {*read, *found})
             return (known,)
         if not found and self._choice != "none":
             _refuse_unknown(row, {*read, *IMAGES})
         return found
+
+    def check_tags(self, row: Row, question: str, tags: int, shown: int) -> None:
+        """Compares the marks of images (and of other media) in a question with what is there.
+
+        Args:
+            row: The row.
+            question: Its text, in which a video or an audio may be marked.
+            tags: How many images it marks, by "<image>" or by parts of a turn.
+            shown: How many images the row has.
+
+        Raises:
+            DataError: It asks about another medium, or marks an image and there is none.
+        """
+        other = other_tag(question)
+        if other:
+            raise DataError(
+                f"{row.place}: the question holds {other}: questions about video or audio "
+                "cannot be asked; remove the row"
+            )
+        if self._choice == "none" or tags <= shown:
+            return
+        if not shown:
+            raise DataError(
+                f"{row.place}: the question says <image>, but the row has no image in any field "
+                f"that is read ({', '.join(IMAGES[:9])}, ...): name it there, or say ?images=none "
+                "to ask without images"
+            )
+        note("a question says <image> more often than its row has images", row.place)
 
     def of(self, row: Row, fields: Iterable[str]) -> tuple[ImageRef, ...]:
         """The images of a row.
@@ -105,8 +132,6 @@ class RowImages:
             DataError: A field holds something else than images.
         """
         values = [(name, row.values[name]) for name in fields]
-        if any(_is_no_cell(value) for _, value in values):
-            return ()  # a table without any image asks without
         if self._choice == "none":  # nor is it looked for: it may be somewhere else altogether
             if values:
                 note("the image is not shown (?images=none)", row.place)
@@ -127,29 +152,27 @@ class RowImages:
         """The first image's file name, "" where the row has none."""
         for name in ("image_path", *fields):
             value = row.values.get(name)
-            if isinstance(value, str) and len(value) < _BASE64 and not value.startswith("["):
+            if isinstance(value, str) and not is_encoded(value) and not value.startswith("["):
                 return value
         return ""
 
     def _refs_of(self, row: Row, field: str, value: Any) -> list[ImageRef]:
-        if isinstance(value, ImageRef):
-            return [value]
-        if isinstance(value, str) and value[:1] == "[" and value[-1:] == "]":
-            listed = literal(value)
-            value = listed if isinstance(listed, list) else value
+        value = listed(value)
         if isinstance(value, list | tuple):
-            if not all(_there(item) for item in value):
+            if not all(holds(item) for item in value):
                 note("what is no image in a list of images is left out", row.place)
-            return [r for item in value if _there(item) for r in self._refs_of(row, field, item)]
+            return [r for item in value if holds(item) for r in self._refs_of(row, field, item)]
         if isinstance(value, Mapping):
             value = _of_mapping(row, field, value)
+        if isinstance(value, ImageRef):
+            return [value]
         if isinstance(value, bytes):
             return [ImageRef(data=value, name=f"{row.place}, {field}")]
         if not isinstance(value, str):
             raise DataError(
                 f"{row.place}: the image in {field!r} must be a path or base64, got {value!r:.80}"
             )
-        if value[:5].lower() == "data:" or (len(value) >= _BASE64 and not is_image_name(value)):
+        if is_encoded(value):
             return [ImageRef(cell=_Encoded(value, row.place), name=f"{row.place}, {field}")]
         if value not in self._refs:
             self._refs[value] = self._file(value, row.place)
@@ -161,28 +184,13 @@ class RowImages:
         return image_below(self._folder, name, (self._folder, self._folder / "images"), place)
 
 
-def _is_no_cell(value: Any) -> bool:
-    return isinstance(value, ImageRef) and isinstance(value.cell, NoCell) and value.cell.whole
-
-
-def _there(value: Any) -> bool:
-    """Whether a field holds something: null, "", NaN and empty lists are no image."""
-    if isinstance(value, float):
-        return value == value
-    if isinstance(value, str):
-        return bool(value.strip())
-    if isinstance(value, list | tuple):
-        return any(_there(item) for item in value)
-    return value is not None and value != {}
-
-
 def _of_mapping(row: Row, field: str, value: Mapping[str, Any]) -> Any:
     """What an object says of its image: Hugging Face's {bytes, path}, {url}, {file_name}, ..."""
-    for key in ("bytes", "base64", "data", "path", "url", *IMAGES):
+    for key in ("bytes", "base64", "data", "path", "url", "file", "src", "uri", *IMAGES):
         inner = value.get(key)
         if isinstance(inner, Mapping):  # {"image_url": {"url": ...}}
             inner = _of_mapping(row, field, inner)
-        if _there(inner):
+        if holds(inner):
             return inner
     raise DataError(
         f"{row.place}: the image in {field!r} is an object without bytes or path; it has "
@@ -190,35 +198,28 @@ def _of_mapping(row: Row, field: str, value: Mapping[str, Any]) -> Any:
     )
 
 
-def _words(name: str) -> set[str]:
-    apart = re.sub(r"([a-z])([A-Z])", r"\1_\2", name)
-    return set(re.split(r"[^a-z]+", apart.lower()))
-
-
-def _refuse_other_media(row: Row, read: Iterable[str]) -> None:
+def _refuse_other_media(row: Row, read: Container[str], shown: bool) -> None:
     for name, value in row.values.items():
-        if not _there(value):
+        if name in read or not holds(value) or isinstance(value, bool):
             continue
-        named = _words(name) & _OTHER_MEDIA and not isinstance(value, bool | int | float)
-        if name not in read and (named or (isinstance(value, str) and ends_in(_OTHER_END, value))):
+        # beside an image, numbers and ids say where it is from: its video, its time there
+        aside = shown and (is_a_name(name) or isinstance(value, int | float))
+        if (is_named_as_other(name) and not aside) or looks_like_other(value):
             raise DataError(
                 f"{row.place}: field {name!r} holds a video or audio, which cannot be asked about: "
                 "only images are; remove the row, or the field if the question is about its image"
             )
-        tag = _OTHER_TAG.search(value) if isinstance(value, str) and name in read else None
-        if tag:
-            raise DataError(
-                f"{row.place}: the text of {name!r} holds {tag[0]}: questions about video or audio "
-                "cannot be asked; remove the row"
-            )
 
 
-def _refuse_unknown(row: Row, known: set[str]) -> None:
-    """Refuses a row without a known image that has one under an unknown name."""
+def _refuse_unknown(row: Row, known: Container[str]) -> None:
+    """Refuses a row without a known image that has one by another name."""
+    # where a known field says null, image_id is an id and no image
+    null = any(name in row.values for name in IMAGES)
     for name, value in row.values.items():
-        if name in known or not _there(value) or isinstance(value, bool):
+        if name in known or not holds(value) or isinstance(value, bool):
             continue
-        if _words(name) & _IMAGE_WORDS or _looks_like_an_image(value):
+        named = is_named_as_image(name) and not (null and is_a_name(name))
+        if named or looks_like_an_image(value):
             raise DataError(
                 f"{row.place}: field {name!r} looks like an image, but no image is read from a "
                 f"field of that name: rename it to 'image' ({', '.join(IMAGES[1:9])}, ... are "
@@ -226,14 +227,25 @@ def _refuse_unknown(row: Row, known: set[str]) -> None:
             )
 
 
-def _looks_like_an_image(value: Any) -> bool:
-    if isinstance(value, list | tuple):
-        return any(_looks_like_an_image(item) for item in value)
-    if isinstance(value, str):
-        return value[:11].lower() == "data:image/" or is_image_name(value)
-    return isinstance(value, ImageRef | bytes) or (
-        isinstance(value, Mapping) and isinstance(value.get("bytes"), bytes)
-    )
+def _note_others(row: Row, known: str, read: set[str]) -> None:
+    """Says that a row has images in further fields, unless they only name the same one again."""
+    shown = row.values[known]
+    encoded = not isinstance(shown, str) or is_encoded(shown)
+    for name, value in row.values.items():
+        if name == known or name in read or not holds(value) or value in (shown, [shown]):
+            continue
+        if isinstance(value, str) and not is_encoded(value):
+            # the name or address of an image whose bytes are there, or of the same file elsewhere
+            same = encoded or _file_name(value) == _file_name(str(shown))
+            if same or not (name in IMAGES or is_image_name(value)):
+                continue
+        elif not (name in IMAGES or looks_like_an_image(value)):
+            continue
+        note(f"an image in {name!r} is not shown, beside the one in {known!r}", row.place)
+
+
+def _file_name(path: str) -> str:
+    return path.partition("?")[0].rpartition("/")[2]
 
 
 def _refuse_two(row: Row, known: str, numbered: tuple[str, ...]) -> None:

@@ -28,7 +28,7 @@ from collavo.datasets.registration.readers.panoptic import (
     PanopticSegment,
     read_panoptic,
 )
-from collavo.datasets.registration.roots import find_file, image_ref, root
+from collavo.datasets.registration.roots import find_file, image_ref, is_file, root
 from collavo.datasets.registration.which_catalog import DatasetCatalog, MetadataCatalog
 from collavo.errors import ConfigError, DataError
 from collavo.records import Sample, one_image
@@ -190,7 +190,7 @@ def _place(image: PanopticImage, folders: Sequence[Path]) -> tuple[Path, str] | 
     path = PurePosixPath(image.file_name)
     for folder in folders:
         for name in (image.file_name, path.with_name(_COCO_2014 + path.name).as_posix()):
-            if (folder / name).is_file():
+            if is_file(folder / name):
                 return folder, name
     return None
 

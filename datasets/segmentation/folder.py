@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from collavo.datasets.instruction.image_state import panoptic_state
 from collavo.datasets.registration.readers.panoptic import (
     PanopticImage,
     read_map,
@@ -78,8 +78,9 @@ class PanopticFolder:
         return self._entries[row].file_name
 
     def fingerprint(self) -> str:
-        digest = hashlib.sha256(self._json.read_bytes()).hexdigest()[:16]
-        return f"{digest}-{len(self._entries)}"
+        """Hashes the JSON, and the names, sizes and change times of maps and images."""
+        state = panoptic_state(self._json, self._images, self._entries)
+        return f"{state[:16]}-{len(self._entries)}"
 
 
 def _numbered(

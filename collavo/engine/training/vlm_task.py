@@ -60,7 +60,12 @@ class VLMTask:
         self.model: nn.Module = model
         self.data, self._make, self._loss, self._parts = data, make, loss, parts
         self._tasks = {name: number for number, name in enumerate(data.names)}
-        self._start = {"model": model.fingerprint(), "data": data.fingerprint()}
+        segmenter = "none" if parts.segmenter is None else parts.segmenter.fingerprint()
+        self._start = {
+            "model": model.fingerprint(),
+            "segmenter": segmenter,
+            "data": data.fingerprint(),
+        }
 
     @classmethod
     def from_config(cls, cfg: Any, device: str, is_main: bool = True) -> VLMTask:
@@ -163,7 +168,7 @@ class VLMTask:
         return found
 
     def fingerprint(self) -> Mapping[str, Any]:
-        """The weights it begins with, and the data."""
+        """The weights it begins with, the segmenter's, and the data."""
         return self._start
 
     def evaluated(self, step: int) -> Model:

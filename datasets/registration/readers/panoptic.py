@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -119,8 +119,11 @@ def read_panoptic(path: Path) -> Panoptic:
 
 
 def _image(image: Mapping[str, Any], annotation: Mapping[str, Any]) -> PanopticImage:
+    name = str(image["file_name"])
+    if not PurePosixPath(name).name:
+        raise ValueError(f"an image's file_name is {name!r}, which names no file")
     return PanopticImage(
-        file_name=str(image["file_name"]),
+        file_name=name,
         png=str(annotation["file_name"]),
         segments=tuple(_segment(s) for s in annotation["segments_info"]),
         width=int(image.get("width") or 0),
@@ -245,7 +248,7 @@ def _frame(photo: ImageRef) -> tuple[tuple[int, int], int] | None:
         DataError: It cannot be read.
     """
     try:
-        with Image.open(io.BytesIO(photo.read())) as file:
+        with Image.open(photo.path or io.BytesIO(photo.read())) as file:
             return file.size, int(file.getexif().get(_ORIENTATION, 1))
     except FileNotFoundError:
         return None
