@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 import torch
 
 from collavo.engine.images import Loaded
-from collavo.engine.plan import MAX_QUESTIONS, common_prefix
+from collavo.engine.plan import MAX_QUESTIONS, common_prefix, rendered
 from collavo.errors import ConfigError
 from collavo.records import CrayonPrompt, Sample
 
@@ -214,10 +214,10 @@ class Preparer:
 
     def _worded(self, sample: Sample, text: str | None) -> Worded:
         """Returns the prompt of a sample and its token ids."""
-        prompt = self._architecture.render(self._pipeline.prompt(sample), text)
+        prompt = rendered(self._architecture, self._pipeline, sample, text)
         tokens = self._architecture.tokenize(prompt)
         if not sample.images:
-            # the template has a place for an image in every prompt
+            # a template may have a place for an image in every prompt
             tokens = [token for token in tokens if token != self._architecture.image_token_id]
         return prompt, tuple(tokens)
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from transformers.modeling_outputs import CausalLMOutputWithPast
 
-    from collavo.modeling.llms.chat import ChatTokenizer
+    from collavo.modeling.architectures.merge import Merged
+    from collavo.modeling.llms.chat import ChatTemplate, ChatTokenizer
     from collavo.records import CrayonPrompt
 
 Visuals = Sequence[VisualInput]
@@ -115,6 +116,9 @@ class Architecture(nn.Module, ABC):
     pad_token_id: int = 0
     """Stands at padding in training's batches."""
 
+    template: ChatTemplate | None = None
+    """How it writes conversations; training takes it where TRAIN.TEMPLATE names no other."""
+
     @classmethod
     def from_config(cls, cfg: Any, device: torch.device | str | None = None) -> Self:
         """Loads the model that a configuration names; as `cfg.DEVICE` says where device is None.
@@ -154,8 +158,14 @@ class Architecture(nn.Module, ABC):
         return self.prepare(Image.new("RGB", (640, 480))).num_tokens
 
     @abstractmethod
-    def render(self, question: str, crayon_text: str | None) -> str:
-        """Returns the whole prompt: system, image placeholder, crayon text, question, template."""
+    def render(self, question: str, crayon_text: str | None, num_images: int = 1) -> str:
+        """Returns the whole prompt: system, image placeholders, crayon text, question, template.
+
+        Args:
+            question: As the pipeline words it.
+            crayon_text: The sentence about the objects, or None.
+            num_images: How many images it is about; given only where `max_images` is above one.
+        """
 
     @abstractmethod
     def tokenize(self, prompt: str) -> list[int]:
@@ -277,9 +287,7 @@ class Architecture(nn.Module, ABC):
 
     def gradient_checkpointing_enable(self) -> None:
         """Recomputes activations in the backward pass instead of keeping them."""
-        raise TypeError(
-            f"{type(self).__name__} recomputes nothing; set TRAIN.GRADIENT_CHECKPOINTING False"
-        )
+        raise TypeError(f"{type(self).__name__} recomputes nothing; set TRAIN.GRAD_CKPT False")
 
     def set_dropout(self, probability: float) -> None:
         """Sets the dropout of its own parts, in training; without such parts nothing happens."""
@@ -288,6 +296,17 @@ class Architecture(nn.Module, ABC):
     def reset_parameters(self, seed: int) -> None:
         """Draws all weights anew, for training from scratch."""
         raise TypeError(f"{type(self).__name__} draws no weights; set TRAIN.INIT weights")
+
+    @classmethod
+    def merge_stage(cls, source: Path, target: Path, dtype: torch.dtype | None = None) -> Merged:
+        """Writes what a stage of training left, folded into its base, as one checkpoint.
+
+        Args:
+            source: The folder that `save_stage` made.
+            target: The folder to make; it must not be there, or be empty.
+            dtype: Of what is written; None keeps the base's.
+        """
+        raise TypeError(f"{cls.__name__} folds no stages into checkpoints")
 
     def save_stage(self, folder: Path) -> None:
         """Writes what a stage of training has made of it, for evaluations and the next stage."""

@@ -10,8 +10,12 @@ image, M of all images of a batch, C vision width, D decoder width, V vocabulary
 
 from __future__ import annotations
 
+import hashlib
+import json
+from abc import abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -23,6 +27,8 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 from collavo.errors import CheckpointError, DataError
 from collavo.modeling.architectures.base import Architecture, Generation, ImageContext, Visuals
 from collavo.modeling.architectures.image_embeds import ImageEmbeds
+from collavo.modeling.checkpoints.digest import file_digest
+from collavo.modeling.checkpoints.rules import TensorRule
 from collavo.modeling.image_policies.base import stacked
 from collavo.modeling.ops.decoding import generate_shared, score_options
 from collavo.modeling.ops.merge_embeds import (
@@ -43,9 +49,9 @@ if TYPE_CHECKING:
     from PIL import Image
     from transformers import PreTrainedModel
 
-    from collavo.modeling.checkpoints.folder import CheckpointFolder
+    from collavo.modeling.checkpoints.stage_folder import Stage
     from collavo.modeling.image_policies.base import ImagePolicy, VisualInput
-    from collavo.modeling.llms.tokenizer import CoLLaVOTokenizer
+    from collavo.modeling.llms.chat import ChatTemplate, LLMTokenizer
     from collavo.modeling.projectors.base import Projector
     from collavo.modeling.vision_encoders.base import VisionEncoder
     from collavo.records import CrayonPrompt
@@ -54,8 +60,8 @@ if TYPE_CHECKING:
 class ComposedVLM(Architecture):
     """Vision encoder, projector and decoder, each a part of its own.
 
-    Subclasses build the parts in `__init__` (see `assemble`), and give `render`, `tokenize`,
-    `from_config` and `fingerprint`.
+    Subclasses build the parts in `__init__` (see `assemble`), and give `render`, `from_config`,
+    `weight_files` and `stored_rules`.
     """
 
     supports_prefix = True
@@ -65,12 +71,13 @@ class ComposedVLM(Architecture):
     llm: PreTrainedModel
     image_policy: ImagePolicy
     image_token_id: int
+    template: ChatTemplate
 
-    tokenizer: CoLLaVOTokenizer | None = None
+    tokenizer: LLMTokenizer | None = None
     """None where the checkpoint came without one."""
 
-    source: CheckpointFolder | None = None
-    """The checkpoint that the weights were read from."""
+    stage: Stage | None = None
+    """The stage whose trained parts and adapters lie on the base's weights."""
 
     def assemble(
         self,
@@ -88,7 +95,7 @@ class ComposedVLM(Architecture):
         self.image_policy = image_policy
         self.image_size, self.grid = vision_encoder.image_size, vision_encoder.grid
         self.image_token_id, self.pad_token_id = image_token_id, pad_token_id
-        self.max_positions = llm.config.max_position_embeddings
+        self.max_positions = int(getattr(llm.config, "max_position_embeddings", 0) or 0)
 
     # ---- what a model over this base says of its own
 
@@ -137,6 +144,32 @@ class ComposedVLM(Architecture):
             self.vision_encoder.eval()
         return self
 
+    # ---- what it was made of
+
+    @abstractmethod
+    def weight_files(self) -> dict[str, Path]:
+        """Returns the files that decide on what it computes, by names that are alike anywhere.
+
+        Raises:
+            CheckpointError: It came from no checkpoint.
+        """
+
+    @abstractmethod
+    def stored_rules(self) -> dict[str, TensorRule]:
+        """Returns where each stored tensor goes in the model."""
+
+    def fingerprint(self) -> str:
+        """Hashes the weights' content and all settings of the model that change its output.
+
+        Raises:
+            CheckpointError: The model came from no checkpoint.
+        """
+        files = {name: file_digest(file) for name, file in self.weight_files().items()}
+        items = {**self.identity, "files": files}
+        if self.stage is not None:
+            items["stage"] = {name: file_digest(f) for name, f in self.stage.files.items()}
+        return hashlib.sha256(json.dumps(items, sort_keys=True).encode()).hexdigest()
+
     # ---- images
 
     def prepare(self, image: Image.Image) -> VisualInput:
@@ -152,13 +185,7 @@ class ComposedVLM(Architecture):
         Raises:
             DataError: They are of another size than the encoder takes.
         """
-        pixels = stacked(visuals, "pixel_values", self.device)
-        if pixels.shape[-2:] != (self.image_size, self.image_size):
-            raise DataError(
-                f"images are {tuple(pixels.shape[-2:])} pixels; the model takes "
-                f"{self.image_size} x {self.image_size}"
-            )
-        return self.vision_encoder(pixels).levels
+        return self.vision_encoder(stacked(visuals, "pixel_values", self.device)).levels
 
     @property
     def num_tokens(self) -> int:
@@ -250,21 +277,24 @@ class ComposedVLM(Architecture):
         )
 
     def _check_length(self, length: int) -> None:
-        if length > self.max_positions:
+        if 0 < self.max_positions < length:
             raise DataError(f"a prompt has {length} tokens; the model takes {self.max_positions}")
 
     # ---- answers
 
-    def known_tokenizer(self) -> CoLLaVOTokenizer:
+    def known_tokenizer(self) -> LLMTokenizer:
         """Returns the tokenizer.
 
         Raises:
             CheckpointError: The checkpoint came without one.
         """
         if self.tokenizer is None:
-            where = self.source.folder if self.source is not None else "the model"
+            where = self.origin[0] or "the model"
             raise CheckpointError(f"{where} has no tokenizer.model; place the published one there")
         return self.tokenizer
+
+    def tokenize(self, prompt: str) -> list[int]:
+        return self.known_tokenizer().encode(prompt, add_bos=self.template.bos)
 
     def stop_ids(self, generation: Generation) -> list[int]:
         """Returns the ids that end an answer: the end of sequence, and the end of turn if asked.

@@ -26,6 +26,7 @@ from collavo.engine.training.table import show_trainable
 from collavo.engine.training.trackers import open_trackers
 from collavo.engine.training.trainable import Trained, adapter_of, make_trainable
 from collavo.errors import EXIT_CRASH, EXIT_INTERRUPTED, EXIT_OK, ConfigError
+from collavo.modeling.checkpoints.running import running_statistics
 
 logger = logging.getLogger(__name__)
 
@@ -128,7 +129,8 @@ def _train(stage: _Stage) -> bool:
     """Trains and exports; returns whether the stage is finished."""
     cfg, task, setup = stage.cfg, stage.task, stage.setup
     model, optimizer, choose = _prepare(stage)
-    checkpoints = Checkpoints(stage.folder, setup, cfg.TRAIN.KEEP_LAST)
+    running = running_statistics(task.model)
+    checkpoints = Checkpoints(stage.folder, setup, cfg.TRAIN.KEEP_LAST, running)
     first, bad = _resume(stage, checkpoints, optimizer)
     if first >= stage.steps and (stage.folder / EXPORT).is_dir():
         if setup.is_main:
