@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from collavo.errors import ConfigError
 from collavo.modeling.image_policies.base import VisualInput
 from collavo.modeling.image_policies.square import Squash
 
@@ -126,7 +127,7 @@ class Architecture(nn.Module, ABC):
         Raises:
             UserError: Weights or settings do not fit.
         """
-        raise TypeError(f"{cls.__name__} has no from_config, so MODEL.NAME cannot name it")
+        raise ConfigError(f"{cls.__name__} has no from_config, so MODEL.NAME cannot name it")
 
     @abstractmethod
     def fingerprint(self) -> str:
@@ -197,7 +198,9 @@ class Architecture(nn.Module, ABC):
         Returns:
             Levels of features, each (I, N, C); `encode` takes them as `features`.
         """
-        raise TypeError(f"{type(self).__name__} keeps no vision features; leave VISION.CACHE empty")
+        raise ConfigError(
+            f"{type(self).__name__} keeps no vision features; leave VISION.CACHE empty"
+        )
 
     def encode(
         self,
@@ -256,7 +259,9 @@ class Architecture(nn.Module, ABC):
         Returns:
             For each question and option the sum and the mean of its tokens' log-probabilities.
         """
-        raise TypeError(f"{type(self).__name__} scores no given answers; set EVAL.SCORING generate")
+        raise ConfigError(
+            f"{type(self).__name__} scores no given answers; set EVAL.SCORING generate"
+        )
 
     def forward(
         self,
@@ -279,15 +284,15 @@ class Architecture(nn.Module, ABC):
             logits_to_keep: Logits of this many last positions, 0 for all, None for no logits.
             reduction: "mean", or "none" for the loss of each labelled token, (M,) row by row.
         """
-        raise TypeError(f"{type(self).__name__} has no forward, so it cannot be trained")
+        raise ConfigError(f"{type(self).__name__} has no forward, so it cannot be trained")
 
     def known_tokenizer(self) -> ChatTokenizer:
         """Returns the tokenizer that training's chat template writes with."""
-        raise TypeError(f"{type(self).__name__} names no tokenizer, so it cannot be trained")
+        raise ConfigError(f"{type(self).__name__} names no tokenizer, so it cannot be trained")
 
     def gradient_checkpointing_enable(self) -> None:
         """Recomputes activations in the backward pass instead of keeping them."""
-        raise TypeError(f"{type(self).__name__} recomputes nothing; set TRAIN.GRAD_CKPT False")
+        raise ConfigError(f"{type(self).__name__} recomputes nothing; set TRAIN.GRAD_CKPT False")
 
     def set_dropout(self, probability: float) -> None:
         """Sets the dropout of its own parts, in training; without such parts nothing happens."""
@@ -295,7 +300,7 @@ class Architecture(nn.Module, ABC):
 
     def reset_parameters(self, seed: int) -> None:
         """Draws all weights anew, for training from scratch."""
-        raise TypeError(f"{type(self).__name__} draws no weights; set TRAIN.INIT weights")
+        raise ConfigError(f"{type(self).__name__} draws no weights; set TRAIN.INIT weights")
 
     @classmethod
     def merge_stage(cls, source: Path, target: Path, dtype: torch.dtype | None = None) -> Merged:
@@ -306,8 +311,8 @@ class Architecture(nn.Module, ABC):
             target: The folder to make; it must not be there, or be empty.
             dtype: Of what is written; None keeps the base's.
         """
-        raise TypeError(f"{cls.__name__} folds no stages into checkpoints")
+        raise ConfigError(f"{cls.__name__} folds no stages into checkpoints")
 
     def save_stage(self, folder: Path) -> None:
         """Writes what a stage of training has made of it, for evaluations and the next stage."""
-        raise TypeError(f"{type(self).__name__} does not save what was trained")
+        raise ConfigError(f"{type(self).__name__} does not save what was trained")
