@@ -51,8 +51,12 @@ def merge_parts(
         write_shards(folder, cut_shards(outgoing, SHARD_LIMIT))
         text = json.dumps(model.stored_config(dtype), indent=2, sort_keys=True) + "\n"
         (folder / "config.json").write_text(text, encoding="utf-8")
+        beside = folder / kind.llm_folder
+        beside.mkdir()
+        text = json.dumps(model.llm_config, indent=2, sort_keys=True) + "\n"
+        (beside / "config.json").write_text(text, encoding="utf-8")
         for file in model.tokenizer.files if model.tokenizer is not None else ():
-            shutil.copyfile(file, folder / file.name)
+            shutil.copyfile(file, beside / file.name)
         kind.from_folder(folder, settings)  # what cannot be read back is not left
     linears = {linear for adapter in adapters for linear in adapter.pairs}
     return Merged(

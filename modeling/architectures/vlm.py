@@ -46,6 +46,9 @@ if TYPE_CHECKING:
 MODEL_TYPE = "collavo_vlm"
 """What config.json of a whole checkpoint says."""
 
+LLM_FOLDER = "llm"
+"""In a whole checkpoint, the LLM's own config.json and tokenizer, as its family reads them."""
+
 
 @ARCHITECTURES.register("vlm")
 class VLM(ComposedVLM):
@@ -63,6 +66,7 @@ class VLM(ComposedVLM):
 
     kind = "vlm"
     max_images = 8
+    llm_folder = LLM_FOLDER
 
     def __init__(
         self,
@@ -83,7 +87,8 @@ class VLM(ComposedVLM):
             llm,
             names.policy_before(vision_encoder, projector),
             image_token_id=tokenizer.image_token_id,
-            pad_token_id=tokenizer.pad_token_id,
+            # a padding id that was added past the embeddings would have none
+            pad_token_id=min(tokenizer.pad_token_id, len(llm.get_input_embeddings().weight) - 1),
         )
         self.llm_config: dict[str, Any] = {}
         self.sources: PartSources | None = None
@@ -201,11 +206,13 @@ class VLM(ComposedVLM):
             raise ConfigError(
                 f"INPUT.IMAGE_SIZE is {cfg.INPUT.IMAGE_SIZE}; this checkpoint is of {size}"
             )
-        tokenizer = names.family.tokenizer(folder, settings.trust_remote_code)
+        llm_config = _config_of(folder / LLM_FOLDER)
+        tokenizer = names.family.tokenizer(folder / LLM_FOLDER, settings.trust_remote_code)
         with init_empty_weights(include_buffers=False):
             encoder = names.encoder_class.from_config(stored["vision"], size, settings.attn)
-            llm = names.family.build(stored["llm"], settings.attn)
+            llm = names.family.build(llm_config, settings.attn)
             model = cls(names, encoder, llm, tokenizer)
+        llm.tie_weights()  # what is made on the meta device has lost its ties
         rules = model.stored_rules()
         source.check({n: tuple(t.shape) for n, t in model._stored().items()})
         bases = {f"llm.{weight}": name for weight, name in quantisable(llm).items()}
@@ -214,8 +221,8 @@ class VLM(ComposedVLM):
         load_weights(model, source, rules, settings.dtype, settings.device, bases, place)
         for name, value in source.read(buffers):
             model.get_buffer(name).copy_(value)
-        llm.tie_weights()
-        model.source, model.llm_config = source, dict(stored["llm"])
+        llm.tie_weights()  # loaded one by one, they are two again
+        model.source, model.llm_config = source, llm_config
         model.origin = origin if origin[0] else (str(folder), "")
         model._untrained = bool(stored.get("untrained", False))
         return model._settled(settings, 0)
@@ -256,9 +263,8 @@ class VLM(ComposedVLM):
             return self.sources.files()
         if self.source is None:
             raise CheckpointError("the model came from no checkpoint, so nothing identifies it")
-        tokenizer = self.tokenizer.files if self.tokenizer is not None else ()
         folder = self.source.folder
-        files = [*self.source.files, folder / "config.json", *tokenizer]
+        files = [*self.source.files, folder / "config.json", *(folder / LLM_FOLDER).iterdir()]
         return {file.relative_to(folder).as_posix(): file for file in files}
 
     def stored_config(self, dtype: torch.dtype) -> dict[str, Any]:
@@ -268,7 +274,6 @@ class VLM(ComposedVLM):
             "parts": asdict(self.names),
             "image_size": self.image_size,
             "vision": dict(self.vision_encoder.fields),
-            "llm": self.llm_config,
             "untrained": self.untrained,
             "torch_dtype": str(dtype).removeprefix("torch."),
         }
@@ -370,7 +375,7 @@ def read_stored(source: CheckpointFolder) -> Mapping[str, Any]:
         raise CheckpointError(
             f"{source.folder / 'config.json'}: parts has to name {', '.join(sorted(wanted))}"
         )
-    for name, kind in (("vision", dict), ("llm", dict), ("image_size", int)):
+    for name, kind in (("vision", dict), ("image_size", int)):
         if not isinstance(stored.get(name), kind):
             raise CheckpointError(
                 f"{source.folder / 'config.json'}: {name} is {stored.get(name)!r:.80}; it has to "

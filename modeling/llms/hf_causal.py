@@ -10,7 +10,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig
 
 from collavo.errors import ConfigError
-from collavo.modeling.adapters.quantize import INT8_THRESHOLD, require_bitsandbytes
+from collavo.modeling.adapters.quantize import INT8_THRESHOLD, keep_packing, require_bitsandbytes
 from collavo.modeling.llms.base import LLMFamily, LLMSettings
 from collavo.modeling.llms.hf_tokenizer import HFTokenizer
 from collavo.modeling.pretrained import load_pretrained
@@ -53,6 +53,9 @@ class HFCausalLLM(LLMFamily):
             device_map={"": settings.device},
             quantization_config=_quantisation(settings),
         )
+        for module in llm.modules():
+            if type(module).__name__ == "Linear4bit":
+                keep_packing(module)
         return llm.requires_grad_(False)
 
     @classmethod
