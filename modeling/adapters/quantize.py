@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -118,7 +118,7 @@ def keep_packing(linear: nn.Module) -> None:
     On CPUs with AVX512-BF16 the library would repack the weight at its first use: that computes in
     bf16 whatever the dtype, drops the double quantisation, and has no gradient.
     """
-    linear.support_avx512bf16_for_cpu = False
+    cast("Any", linear).support_avx512bf16_for_cpu = False
 
 
 def dequantised(linear: nn.Module) -> Tensor:
