@@ -36,6 +36,7 @@ def load_pretrained(
     if kind.__name__.startswith("Auto"):  # the others know their class and take no such argument
         options["trust_remote_code"] = trust_remote_code
     is_model = issubclass(kind, PreTrainedModel) or hasattr(kind, "from_config")
+    checked = is_model and "output_loading_info" not in options  # else the caller looks itself
     if is_model:
         options |= {"use_safetensors": True, "output_loading_info": True}
     try:
@@ -50,7 +51,7 @@ def load_pretrained(
         if "trust_remote_code" in said:
             hint = "; it needs code of its own, which runs only with MODEL.TRUST_REMOTE_CODE True"
         raise CheckpointError(f"{key}: {name} cannot be loaded: {said}{hint}") from error
-    if not is_model:
+    if not checked:
         return loaded
     model, found = loaded
     missing = sorted(found.get("missing_keys") or ())
