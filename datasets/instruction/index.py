@@ -17,7 +17,7 @@ from collavo.datasets.instruction.rows import measure, read_row
 from collavo.datasets.instruction.scan import scan_rows
 from collavo.datasets.instruction.source import BadRows
 
-VERSION = 4
+VERSION = 5
 """Counts changes of what is indexed and checked; part of the key of kept indexes."""
 
 

@@ -13,9 +13,15 @@ from typing import Any
 
 from collavo.datasets.registration.readers.cells import NoCell, decode_base64
 from collavo.datasets.registration.readers.literals import literal
+from collavo.datasets.registration.readers.media import (
+    OTHER_TAG,
+    is_like_image,
+    is_other_medium,
+    is_there,
+)
 from collavo.datasets.registration.readers.notes import note
 from collavo.datasets.registration.readers.rows import Row
-from collavo.datasets.registration.roots import ends_in, image_below, is_image_name
+from collavo.datasets.registration.roots import image_below, is_image_name
 from collavo.errors import DataError
 from collavo.records import ImageRef
 
@@ -32,15 +38,6 @@ NUMBERED = re.compile(r"(?:image|img|picture|photo)_?(\d{1,2})(?:_path|_url)?", 
 CHOICES = ("refuse", "first", "none")
 """What `?images=` may say: rows of several show the first, or no row shows any."""
 
-_IMAGE_WORDS = {
-    *("image", "images", "img", "imgs", "picture", "pictures", "photo", "photos", "pic", "pics"),
-    *("visual", "visuals", "screenshot", "screenshots", "figure", "thumbnail"),
-}
-_OTHER_MEDIA = {"video", "videos", "audio", "audios", "clip", "clips", "speech", "movie", "frames"}
-_OTHER_END = re.compile(
-    r"\.(?:mp4|avi|mov|mkv|webm|m4v|mpe?g|wav|mp3|flac|ogg|m4a|aac)(?:\?\S*)?", re.IGNORECASE
-)
-_OTHER_TAG = re.compile(r"<(video|audio|speech)>", re.IGNORECASE)
 _BASE64 = 256
 """Characters from which on a text is an encoded image and no path."""
 
@@ -85,10 +82,10 @@ class RowImages:
         numbered = sorted(
             (int(match[1]), name)
             for name in row.values
-            if (match := NUMBERED.fullmatch(name)) and _there(row.values[name])
+            if (match := NUMBERED.fullmatch(name)) and is_there(row.values[name])
         )
         found = tuple(name for _, name in numbered)
-        known = next((name for name in IMAGES if _there(row.values.get(name))), None)
+        known = next((name for name in IMAGES if is_there(row.values.get(name))), None)
         if known is not None:
             # image beside image_1: the same picture for some writers, so the list is not guessed
             if found and known not in found and self._choice != "none":
@@ -138,9 +135,9 @@ class RowImages:
             listed = literal(value)
             value = listed if isinstance(listed, list) else value
         if isinstance(value, list | tuple):
-            if not all(_there(item) for item in value):
+            if not all(is_there(item) for item in value):
                 note("what is no image in a list of images is left out", row.place)
-            return [r for item in value if _there(item) for r in self._refs_of(row, field, item)]
+            return [r for item in value if is_there(item) for r in self._refs_of(row, field, item)]
         if isinstance(value, Mapping):
             value = _of_mapping(row, field, value)
         if isinstance(value, bytes):
@@ -165,24 +162,13 @@ def _is_no_cell(value: Any) -> bool:
     return isinstance(value, ImageRef) and isinstance(value.cell, NoCell) and value.cell.whole
 
 
-def _there(value: Any) -> bool:
-    """Whether a field holds something: null, "", NaN and empty lists are no image."""
-    if isinstance(value, float):
-        return value == value
-    if isinstance(value, str):
-        return bool(value.strip())
-    if isinstance(value, list | tuple):
-        return any(_there(item) for item in value)
-    return value is not None and value != {}
-
-
 def _of_mapping(row: Row, field: str, value: Mapping[str, Any]) -> Any:
     """What an object says of its image: Hugging Face's {bytes, path}, {url}, {file_name}, ..."""
     for key in ("bytes", "base64", "data", "path", "url", *IMAGES):
         inner = value.get(key)
         if isinstance(inner, Mapping):  # {"image_url": {"url": ...}}
             inner = _of_mapping(row, field, inner)
-        if _there(inner):
+        if is_there(inner):
             return inner
     raise DataError(
         f"{row.place}: the image in {field!r} is an object without bytes or path; it has "
@@ -190,22 +176,14 @@ def _of_mapping(row: Row, field: str, value: Mapping[str, Any]) -> Any:
     )
 
 
-def _words(name: str) -> set[str]:
-    apart = re.sub(r"([a-z])([A-Z])", r"\1_\2", name)
-    return set(re.split(r"[^a-z]+", apart.lower()))
-
-
 def _refuse_other_media(row: Row, read: Iterable[str]) -> None:
     for name, value in row.values.items():
-        if not _there(value):
-            continue
-        named = _words(name) & _OTHER_MEDIA and not isinstance(value, bool | int | float)
-        if name not in read and (named or (isinstance(value, str) and ends_in(_OTHER_END, value))):
+        if name not in read and is_other_medium(name, value):
             raise DataError(
                 f"{row.place}: field {name!r} holds a video or audio, which cannot be asked about: "
                 "only images are; remove the row, or the field if the question is about its image"
             )
-        tag = _OTHER_TAG.search(value) if isinstance(value, str) and name in read else None
+        tag = OTHER_TAG.search(value) if isinstance(value, str) and name in read else None
         if tag:
             raise DataError(
                 f"{row.place}: the text of {name!r} holds {tag[0]}: questions about video or audio "
@@ -216,24 +194,12 @@ def _refuse_other_media(row: Row, read: Iterable[str]) -> None:
 def _refuse_unknown(row: Row, known: set[str]) -> None:
     """Refuses a row without a known image that has one under an unknown name."""
     for name, value in row.values.items():
-        if name in known or not _there(value) or isinstance(value, bool):
-            continue
-        if _words(name) & _IMAGE_WORDS or _looks_like_an_image(value):
+        if name not in known and is_like_image(name, value):
             raise DataError(
                 f"{row.place}: field {name!r} looks like an image, but no image is read from a "
                 f"field of that name: rename it to 'image' ({', '.join(IMAGES[1:9])}, ... are "
                 "read, too), or say ?images=none to ask without images"
             )
-
-
-def _looks_like_an_image(value: Any) -> bool:
-    if isinstance(value, list | tuple):
-        return any(_looks_like_an_image(item) for item in value)
-    if isinstance(value, str):
-        return value[:11].lower() == "data:image/" or is_image_name(value)
-    return isinstance(value, ImageRef | bytes) or (
-        isinstance(value, Mapping) and isinstance(value.get("bytes"), bytes)
-    )
 
 
 def _refuse_two(row: Row, known: str, numbered: tuple[str, ...]) -> None:

@@ -46,8 +46,12 @@ def parquet_rows(
         DataError: A file is broken, or an image's path leaves the folder; the message names it.
     """
     for file in files:
-        above = file.parent.parent if file.parent.name == "data" else file.parent
-        yield from _rows_of(file, image_root or above, find_images)
+        yield from _rows_of(file, image_root or image_folder(file), find_images)
+
+
+def image_folder(file: Path) -> Path:
+    """Below which images lie that a table only names, where nothing is said."""
+    return file.parent.parent if file.parent.name == "data" else file.parent
 
 
 def _rows_of(file: Path, root: Path, find_images: bool) -> Iterator[Row]:
@@ -179,6 +183,8 @@ class ParquetCell:
             value = value[self.item] if value is not None and self.item < len(value) else None
         if isinstance(value, dict):
             value = value.get("bytes") or self._named(value.get("path"))
+        if isinstance(value, str):
+            value = self._named(value)
         if not isinstance(value, bytes):
             raise DataError(f"{self._place}: column {self.column!r} holds no image")
         return value
