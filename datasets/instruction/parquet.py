@@ -132,6 +132,8 @@ class ParquetSource:
         """The length of a row's text in bytes."""
         return int(self._lengths[row])
 
+    class_names = None
+
     def segments(self, row: int) -> None:
         """None: nothing is annotated."""
 

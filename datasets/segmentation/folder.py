@@ -7,14 +7,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
 
+from collavo.datasets.instruction.image_state import images_state
+from collavo.datasets.mappers.image import open_image
 from collavo.datasets.registration.readers.panoptic import (
+    FRAME_VERSION,
     PanopticImage,
     read_map,
     read_panoptic,
     vocabulary_of,
 )
+from collavo.datasets.registration.roots import image_below
 from collavo.datasets.segmentation.example import (
     MAX_SEGMENTS,
     PanopticExample,
@@ -22,7 +25,8 @@ from collavo.datasets.segmentation.example import (
     squeeze_map,
 )
 from collavo.errors import DataError, MissingFileError
-from collavo.records import ImageRef
+
+_MEND = "name the folder that holds them behind the path of the JSON: ?images=FOLDER"
 
 
 class PanopticFolder:
@@ -61,16 +65,13 @@ class PanopticFolder:
 
     def __getitem__(self, row: int) -> PanopticExample:
         entry = self._entries[row]
-        try:
-            with Image.open(self._images / entry.file_name) as file:
-                image = squeeze_image(ImageOps.exif_transpose(file), (self._size,))
-            ids = read_map(self._maps / entry.png, ImageRef(path=self._images / entry.file_name))
-        except FileNotFoundError as error:
+        photo = image_below(self._images, entry.file_name, self._images, str(self._json), _MEND)
+        if photo.path is not None and not photo.path.is_file():
             raise MissingFileError(
-                f"{self._json}: {error.filename} of image {entry.file_name} is not there"
-            ) from error
-        except (UnidentifiedImageError, OSError, ValueError) as error:
-            raise DataError(f"{self._json}: image {entry.file_name}: {error}") from error
+                f"{self._json}: {photo.path} of image {entry.file_name} is not there"
+            )
+        image = squeeze_image(open_image(photo), (self._size,))
+        ids = read_map(self._maps, entry, photo)
         panoptic, labels = _numbered(ids, entry, self._label_ids)
         return PanopticExample(image, squeeze_map(panoptic, self._size // 2), labels)
 
@@ -78,8 +79,10 @@ class PanopticFolder:
         return self._entries[row].file_name
 
     def fingerprint(self) -> str:
-        digest = hashlib.sha256(self._json.read_bytes()).hexdigest()[:16]
-        return f"{digest}-{len(self._entries)}"
+        whole = hashlib.sha256(self._json.read_bytes())
+        whole.update(f"{FRAME_VERSION} {images_state(self._maps)}".encode())
+        whole.update(images_state(self._images).encode())
+        return f"{whole.hexdigest()[:16]}-{len(self._entries)}"
 
 
 def _numbered(

@@ -233,7 +233,10 @@ def test_published_figures_are_never_the_same_figure(own):
         ("", "is empty|ends too early"),
         ("[]", "is no COCO panoptic JSON"),
         ('{"images": []}', "no 'annotations'"),
-        ('{"images": [], "annotations": [{"image_id": 3}]}', "no 3"),
+        (
+            '{"images": [], "annotations": [{"image_id": 3}]}',
+            "of image 3, which 'images'",
+        ),
         ('{"images": [{"id": 3}], "annotations": [{"image_id": 3}]}', "no 'file_name'"),
     ],
 )
