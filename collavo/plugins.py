@@ -69,6 +69,18 @@ def load_plugins(user_dir: str = "") -> None:
         load_user_dir(one)
 
 
+def packages() -> frozenset[str]:
+    """The outermost packages of the plug-ins that are loaded; they may lie among the libraries."""
+    return frozenset(
+        name.split(":")[0].split(".")[0] for names in _loaded.values() for name in names
+    )
+
+
+def modules() -> list[str]:
+    """The names of the modules of the plug-ins that are loaded."""
+    return [name.split(":")[0] for names in _loaded.values() for name in names]
+
+
 def load_user_dir(user_dir: str) -> list[str]:
     """Imports one user folder, file or package and returns the names of its modules.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -50,6 +50,15 @@ class ImageRef:
     def label(self) -> str:
         """The name for messages and stored records."""
         return self.name or (str(self.path) if self.path is not None else "<bytes>")
+
+    @property
+    def place(self) -> Hashable:
+        """Tells images apart by where they lie; those in memory by their content."""
+        if self.path is not None:
+            return self.path
+        if self.data is not None:
+            return self.digest()
+        return self.cell if isinstance(self.cell, Hashable) else id(self.cell)
 
     def read(self) -> bytes:
         """Reads the encoded image.

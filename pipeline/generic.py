@@ -3,7 +3,7 @@
 from collavo.datasets.evaluation.choice import options_of
 from collavo.datasets.evaluation.evalai import normalize
 from collavo.datasets.evaluation.generic_choice import Inferred
-from collavo.datasets.evaluation.generic_multi_choice import letters_in
+from collavo.datasets.evaluation.generic_multi_choice import AllLetters
 from collavo.datasets.evaluation.generic_yes_no import OneWord
 from collavo.pipeline.base import OPTION_LETTER, SHORT_ANSWER, Pipeline
 from collavo.pipeline.options import CN_OPTION_LETTER, listed
@@ -58,7 +58,7 @@ class MultiChoicePipeline(ChoicePipeline):
     suffixes = (OPTION_LETTERS, CN_OPTION_LETTERS)
 
     def parse(self, text: str, sample: Sample) -> str:
-        return ", ".join(letters_in(text, options_of(sample)))
+        return AllLetters().parse(text, options_of(sample))
 
 
 @PIPELINES.register("short_answer", "vqa")

@@ -132,20 +132,19 @@ def run(
         keep: Where files that led to a fault are kept.
     """
     tally = Tally()
-    with _alarms():
-        for number in range(count):
-            dice = random.Random(seed * 1_000_003 + number)
-            target = dice.choice(targets)
-            file = target.answers or dice.choice(target.files)
-            whole = file.read_bytes()
-            start = time.monotonic()
-            try:
-                file.write_bytes(broken(whole, dice))
-                _round(target, work, dice, tally, number, keep, file)
-            finally:
-                file.write_bytes(whole)
-            seconds = round(time.monotonic() - start, 2)
-            tally.slowest = max(tally.slowest, (seconds, f"round {number}: {target.name}"))
+    for number in range(count):
+        dice = random.Random(seed * 1_000_003 + number)
+        target = dice.choice(targets)
+        file = target.answers or dice.choice(target.files)
+        whole = file.read_bytes()
+        start = time.monotonic()
+        try:
+            file.write_bytes(broken(whole, dice))
+            _round(target, work, dice, tally, number, keep, file)
+        finally:
+            file.write_bytes(whole)
+        seconds = round(time.monotonic() - start, 2)
+        tally.slowest = max(tally.slowest, (seconds, f"round {number}: {target.name}"))
     return tally
 
 
@@ -159,12 +158,12 @@ def _round(
     file: Path,
 ) -> None:
     use_root(target.root)
-    signal.alarm(LIMIT)
     try:
-        if number % 3:
-            read_everything(target.name, target.answers, work, dice)
-        else:
-            run_commands(target)
+        with guarded(LIMIT):
+            if number % 3:
+                read_everything(target.name, target.answers, work, dice)
+            else:
+                run_commands(target)
         tally.read += 1
         tally.kinds[f"{target.name}: read"] += 1
     except (UserError, UnknownNameError) as error:
@@ -177,19 +176,18 @@ def _round(
         if keep is not None:
             keep.mkdir(parents=True, exist_ok=True)
             shutil.copy(file, keep / f"{number}-{file.name}")
-    finally:
-        signal.alarm(0)
 
 
 @contextmanager
-def _alarms() -> Iterator[None]:
-    """Turns rounds without end, and warnings, into faults."""
+def guarded(seconds: int) -> Iterator[None]:
+    """Turns what lasts longer into an EndlessError, and warnings into errors."""
 
     def stop(signum: int, frame: Any) -> None:
-        raise EndlessError(f"a round takes more than {LIMIT} s")
+        raise EndlessError(f"a round takes more than {seconds} s")
 
     before = signal.signal(signal.SIGALRM, stop)
     try:
+        signal.alarm(seconds)
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             yield

@@ -49,13 +49,11 @@ def run(args: argparse.Namespace) -> int:
         0 where all is well, 2 where a dataset cannot be read, 3 where there are other problems.
     """
     from collavo.config import get_cfg
-    from collavo.datasets.registration.layouts import use_layout
+    from collavo.datasets.registration.layouts import use_files
     from collavo.datasets.registration.names import ALL, dataset_names
-    from collavo.datasets.registration.roots import use_root
 
     cfg = get_cfg(args.conf_files, args.overrides, args.config_overrides)
-    use_root(cfg.DATASETS.ROOT)
-    use_layout(cfg.DATASETS.LAYOUT)
+    use_files(cfg)
     given = dataset_names(args.datasets or cfg.DATASETS.TEST)
     found: list[Survey] = []
     errors: dict[str, str] = {}

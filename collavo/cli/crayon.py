@@ -54,13 +54,11 @@ def _build_one(name: str, args: argparse.Namespace) -> bool:
     from collavo.config import get_cfg
     from collavo.config.paths import cache_dir
     from collavo.datasets.registration import catalog
-    from collavo.datasets.registration.layouts import use_layout
+    from collavo.datasets.registration.layouts import use_files
     from collavo.datasets.registration.names import dataset_name
-    from collavo.datasets.registration.roots import use_root
 
     cfg = get_cfg(args.conf_files, args.overrides, args.config_overrides)
-    use_root(cfg.DATASETS.ROOT)
-    use_layout(cfg.DATASETS.LAYOUT)
+    use_files(cfg)
     name = dataset_name(name)
     benchmark = catalog.metadata_of(name).get("benchmark")
     cfg = get_cfg(args.conf_files, args.overrides, args.config_overrides, benchmark)

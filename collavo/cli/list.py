@@ -86,12 +86,10 @@ def rows_of(kind: str) -> list[Row]:
 
 def _use_root(args: argparse.Namespace) -> None:
     from collavo.config import get_cfg
-    from collavo.datasets.registration.layouts import use_layout
-    from collavo.datasets.registration.roots import use_root
+    from collavo.datasets.registration.layouts import use_files
 
     cfg = get_cfg(args.conf_files, args.overrides, args.config_overrides)
-    use_root(cfg.DATASETS.ROOT)
-    use_layout(cfg.DATASETS.LAYOUT)
+    use_files(cfg)
 
 
 def _print_kinds(as_json: bool) -> None:

@@ -70,9 +70,8 @@ def run(args: argparse.Namespace) -> int:
     from collavo.config import get_cfg
     from collavo.datasets.evaluation.judge.calls import PlannedError
     from collavo.datasets.registration.catalog import metadata_of
-    from collavo.datasets.registration.layouts import use_layout
+    from collavo.datasets.registration.layouts import use_files
     from collavo.datasets.registration.names import dataset_name
-    from collavo.datasets.registration.roots import use_root
     from collavo.registry import EVALUATORS
     from collavo.results.files import plain
     from collavo.results.scored import Scored
@@ -81,8 +80,7 @@ def run(args: argparse.Namespace) -> int:
 
     overrides = [*args.overrides, *(["JUDGE.MODEL", args.judge] if args.judge else [])]
     cfg = get_cfg(args.conf_files, overrides, args.config_overrides)
-    use_root(cfg.DATASETS.ROOT, miniature=args.miniature)
-    use_layout(cfg.DATASETS.LAYOUT)
+    use_files(cfg, args.miniature)
     args.dataset = dataset_name(args.dataset)
     metadata = metadata_of(args.dataset).as_dict()
     name = cfg.EVALUATOR or metadata.get("evaluator_type", "")

@@ -65,7 +65,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or str(error)
+        problem = " ".join((getattr(error, "problem", None) or str(error)).split())
         raise ConfigError(f"{path}{line} is not safe YAML: {problem}") from error
     except RecursionError as error:
         raise ConfigError(

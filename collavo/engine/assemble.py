@@ -96,4 +96,7 @@ def segment_cache(cfg: Any, model: Model) -> SegmentCache | None:
         return None
     from collavo.engine.crayon_cache import open_cache
 
-    return open_cache(cfg.CRAYON.CACHE, model.segmenter, model.architecture.image_size)
+    architecture = model.architecture
+    return open_cache(
+        cfg.CRAYON.CACHE, model.segmenter, architecture.image_size, architecture.prepare
+    )

@@ -13,8 +13,12 @@ import hashlib
 import logging
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
 
 from collavo.engine.crayon_lines import (
     DIGEST,
@@ -31,18 +35,24 @@ from collavo.errors import ConfigError
 from collavo.records import Segments
 
 if TYPE_CHECKING:
+    from collavo.modeling.image_policies.base import VisualInput
     from collavo.modeling.segmenters.base import Segmenter
+
+    Prepare = Callable[[Image.Image], VisualInput]
 
 logger = logging.getLogger(__name__)
 
 
-def open_cache(location: str, segmenter: Segmenter, image_size: int) -> CrayonCache | None:
+def open_cache(
+    location: str, segmenter: Segmenter, image_size: int, prepare: Prepare | None = None
+) -> CrayonCache | None:
     """Opens the cache that CRAYON.CACHE names.
 
     Args:
         location: A folder, or a file that `crayon build --to` wrote; empty for no cache.
         segmenter: Its fingerprint (weights, thresholds, grid) is part of the key.
         image_size: Side in pixels of the squares that it sees, part of the key as well.
+        prepare: Makes of an image what the segmenter sees; None squashes it to such a square.
 
     Returns:
         None without a location, and for segmenters that go by the name of an image.
@@ -52,13 +62,29 @@ def open_cache(location: str, segmenter: Segmenter, image_size: int) -> CrayonCa
     """
     if not location or segmenter.needs_refs:
         return None
-    return CrayonCache(location, cache_key(segmenter, image_size))
+    return CrayonCache(location, cache_key(segmenter, image_size, prepare))
 
 
-def cache_key(segmenter: Segmenter, image_size: int) -> str:
+def cache_key(segmenter: Segmenter, image_size: int, prepare: Prepare | None = None) -> str:
     """The key of all that decides on the segments of an image, besides its bytes."""
-    parts = (segmenter.fingerprint(), image_size, code_digest(segmenter))
+    from collavo.modeling.image_policies.square import Squash
+
+    seen = _picture_of(prepare or Squash(image_size, 1))
+    parts = (segmenter.fingerprint(), image_size, seen, code_digest(segmenter))
     return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def _picture_of(prepare: Prepare) -> str:
+    """Hashes what becomes of one image: models of one size may squash, pad or crop.
+
+    The image says so whatever the policy's class and settings are, and without the model's code,
+    so that `crayon build`, which loads no model, finds the same.
+    """
+    rows, columns = np.mgrid[:480, :640]
+    channels = (rows * 7 + columns * 3, rows * columns, columns * 5 - rows)
+    image = Image.fromarray(np.stack([c % 256 for c in channels], axis=2).astype(np.uint8))
+    picture = prepare(image).picture
+    return "" if picture is None else hashlib.sha256(picture.cpu().numpy().tobytes()).hexdigest()
 
 
 class CrayonCache:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from collavo.engine.imports import answering_files
+from collavo.engine.imports import answering_files, has_unwritten
 from collavo.errors import ConfigError
 from collavo.records import ImageRef, Sample
 
 FILE = "fingerprint.json"
+
+_SESSION = os.urandom(16)
+"""Stands for code that was typed into this process: no other has it, and none may take it for its
+own."""
 
 
 def fingerprint(items: Mapping[str, Any]) -> str:
@@ -66,19 +71,23 @@ def _label(image: ImageRef) -> str:
     return image.label
 
 
-def code_digest(*used: Any) -> str:
-    """Hashes the code that makes answers: of the project, of plug-ins, and libraries' versions.
+def code_digest(*used: Any, roots: Iterable[str] = ()) -> str:
+    """Hashes code: of the project, of plug-ins, and libraries' versions.
 
     Args:
         used: Objects whose classes take part: the model, its parts, pipeline, mapper, segmenter.
+        roots: Modules of the project that take part besides.
     """
-    files = answering_files(used)
     total = hashlib.sha256()
-    for name in sorted(files):
-        total.update(f"{name}\0".encode())
-        total.update(files[name].read_bytes())
+    for name, digest in sorted(
+        (name, hashlib.sha256(file.read_bytes()).hexdigest())
+        for file, name in answering_files(used, roots).items()
+    ):
+        total.update(f"{name}\0{digest}\n".encode())
     for package in ("torch", "transformers"):
         total.update(f"{package} {version_of(package)}\n".encode())
+    if has_unwritten(used):
+        total.update(_SESSION)
     return total.hexdigest()
 
 
@@ -117,10 +126,11 @@ def check_folder(folder: Path, items: Mapping[str, Any], key: str = "EVAL.RUN_DI
     """
     old = read_items(folder)
     if old is None:
-        if holds_answers(folder):
+        if answers_in(folder) or holds_training(folder):
             raise ConfigError(
-                f"{folder} holds answers, but its {FILE} is absent or damaged, so nobody knows "
-                f"what they were made with. Choose another {key}, or start anew there with --fresh"
+                f"{folder} holds what an earlier run made, but its {FILE} is absent or damaged, so "
+                f"nobody knows what it was made with. Choose another {key}, or start anew there "
+                "with --fresh"
             )
         return  # cut by a crash before any answer was stored; written again
     now = _plain(items)
@@ -140,23 +150,33 @@ def read_items(folder: Path) -> dict[str, Any] | None:
     return found if isinstance(found, dict) and found else None
 
 
-def holds_answers(folder: Path) -> bool:
-    """Whether a run folder has parts with anything in them."""
+def answers_in(folder: Path) -> int:
+    """How many lines a run folder's parts have: about as many as it has answers."""
     try:
-        return any(file.stat().st_size for file in (folder / "parts").glob("*.jsonl"))
+        return sum(file.read_bytes().count(b"\n") for file in (folder / "parts").glob("*.jsonl"))
     except OSError:
-        return False
+        return 0
 
 
-def of_other_code(parent: Path, items: Mapping[str, Any], own: Path) -> list[Path]:
-    """Finds the run folders beside `own` whose answers differ from it in code alone."""
+def holds_training(folder: Path) -> bool:
+    """Whether a run folder has checkpoints of a training, or what it exported."""
+    places = (folder / "export", *(folder / "checkpoints").glob("*"))
+    return any(place.is_dir() for place in places)
+
+
+def of_other_code(parent: Path, items: Mapping[str, Any], own: Path) -> dict[Path, int]:
+    """Finds the run folders beside `own` whose answers differ from it in code alone.
+
+    Returns:
+        Each with about how many answers it has.
+    """
     now = {key: value for key, value in _plain(items).items() if key != "code"}
-    found = []
+    found = {}
     for file in sorted(parent.glob(f"*/{FILE}")):
         old = read_items(file.parent) if file.parent != own else None
         same = old is not None and {k: v for k, v in old.items() if k != "code"} == now
-        if same and holds_answers(file.parent):
-            found.append(file.parent)
+        if same and (count := answers_in(file.parent)):
+            found[file.parent] = count
     return found
 
 

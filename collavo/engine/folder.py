@@ -67,10 +67,10 @@ def open_folder(task: Task, model: Model, processes: Processes, datasets: int) -
         raise
     logger.info("%s: results go to %s", task.name, folder)
     if not task.cfg.EVAL.RUN_DIR:
-        for other in fp.of_other_code(folder.parent, items, folder):
+        for other, count in fp.of_other_code(folder.parent, items, folder).items():
             logger.info(
-                "%s holds answers of the same settings that other code made: they are not used",
-                other,
+                "%s holds %d answers of the same settings made by other code; they are not used",
+                *(other, count),
             )
     processes.board.put(
         note, {"folder": str(folder), "launch": launch, "suspects": suspects.note()}

@@ -11,6 +11,7 @@ from collavo.engine.fingerprint import (
     prompts_digest,
     samples_digest,
 )
+from collavo.engine.imports import ENGINE
 from collavo.engine.tasks import Task
 from collavo.modeling.weights import BUILTIN, is_builtin
 from collavo.registry import ARCHITECTURES, MAPPERS, SEGMENTERS
@@ -171,7 +172,9 @@ def fingerprint_items(task: Task, model: Model) -> dict[str, Any]:
         "generation": asdict(generation_of(cfg)),
         "scoring": cfg.EVAL.SCORING,
         "reuse": cfg.EVAL.REUSE,
-        "code": code_digest(*architecture.modules(), pipeline, segmenter, model.mapper),
+        "code": code_digest(
+            *(*architecture.modules(), pipeline, segmenter, model.mapper), roots=ENGINE
+        ),
     }
 
 

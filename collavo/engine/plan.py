@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from collavo.errors import DataError
@@ -49,7 +49,7 @@ def make_units(samples: Sequence[Sample], max_questions: int = MAX_QUESTIONS) ->
     """
     groups: dict[object, list[Sample]] = {}
     for sample in samples:
-        groups.setdefault(tuple(map(_place, sample.images)), []).append(sample)
+        groups.setdefault(tuple(image.place for image in sample.images), []).append(sample)
     units = []
     for group in groups.values():
         images = group[0].images
@@ -159,11 +159,3 @@ def _read_ids(text: str) -> list[str]:
 def _question_cost(samples: Sequence[Sample]) -> float:
     """Questions, each weighed by its length in characters (about 100 are usual)."""
     return sum(1.0 + len(s.question) / 400.0 for s in samples)
-
-
-def _place(image: ImageRef) -> object:
-    if image.path is not None:
-        return image.path
-    if image.data is not None:
-        return image.digest()
-    return image.cell if isinstance(image.cell, Hashable) else id(image.cell)

@@ -223,7 +223,10 @@ class Store:
         for name in (PARTS, STARTED, STATS, "pictures"):
             shutil.rmtree(self.folder / name, ignore_errors=True)
         for name in ("fingerprint.json", "exit_code", "predictions.jsonl", "config.yaml"):
-            (self.folder / name).unlink(missing_ok=True)
+            file = self.folder / name
+            if file.is_dir():  # damaged; nothing of ours is a folder of that name
+                shutil.rmtree(file, ignore_errors=True)
+            file.unlink(missing_ok=True)
         for file in self.folder.glob("results.*"):
             file.unlink()
 

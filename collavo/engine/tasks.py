@@ -9,10 +9,10 @@ from typing import Any
 
 from collavo.datasets.registration import catalog
 from collavo.datasets.registration.generic import folder_name
-from collavo.datasets.registration.layouts import use_layout
+from collavo.datasets.registration.layouts import use_files
 from collavo.datasets.registration.names import ALL
 from collavo.datasets.registration.names import dataset_names as names_of
-from collavo.datasets.registration.roots import root, use_root
+from collavo.datasets.registration.roots import root
 from collavo.engine.display import main_warning
 from collavo.engine.plan import missing_images, select
 from collavo.errors import ConfigError, DataError, MissingFileError
@@ -90,8 +90,7 @@ def make_tasks(make_cfg: MakeConfig) -> list[Task]:
     SEGMENTERS.canonical(cfg.SEGMENTER.NAME)
     for key in ("RESUME_FROM", "MODEL.WEIGHTS", "SEGMENTER.WEIGHTS"):
         require_folder_or_hub_id(_value(cfg, key), key)
-    use_root(cfg.DATASETS.ROOT)
-    use_layout(cfg.DATASETS.LAYOUT)
+    use_files(cfg)
     for name in names:  # all names before any file
         if name != ALL:
             catalog.metadata_of(name)

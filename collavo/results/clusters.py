@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from collavo.datasets.registration.readers.cells import NoCell
-from collavo.records import ImageRef, Sample
+from collavo.records import Sample
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -102,12 +102,4 @@ def _image_key(sample: Sample) -> Hashable | None:
     if not sample.images or isinstance(sample.images[0].cell, NoCell):
         named = sample.extra.get("image")
         return ("named", sample.category, named) if isinstance(named, str) and named else None
-    return tuple(map(_place, sample.images)) if sample.images[1:] else _place(sample.images[0])
-
-
-def _place(image: ImageRef) -> Hashable:
-    if image.path is not None:
-        return ("path", str(image.path))
-    if image.data is not None:
-        return ("data", image.digest())
-    return ("cell", image.cell if isinstance(image.cell, Hashable) else id(image.cell))
+    return ("images", *(image.place for image in sample.images))

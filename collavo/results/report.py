@@ -50,6 +50,11 @@ class Flags:
     repeats_references: bool = False
     repeats_questions: bool = False
 
+    @property
+    def names(self) -> list[str]:
+        """The flags that are set."""
+        return [name for name, given in asdict(self).items() if given]
+
     def sentences(self) -> list[str]:
         """Words each flag for the reader."""
         told = {
@@ -61,12 +66,12 @@ class Flags:
             "repeats_references": "every answer is its reference to the letter",
             "repeats_questions": "every answer is its question",
         }
-        return [f"{name}: {text}" for name, text in told.items() if getattr(self, name)]
+        return [f"{name}: {told[name]}" for name in self.names]
 
     @property
     def comparable(self) -> bool:
         """Whether the figures may stand beside published ones."""
-        return not any(asdict(self).values())
+        return not self.names
 
 
 @dataclass(frozen=True)

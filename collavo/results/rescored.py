@@ -49,12 +49,11 @@ def dataset_at_hand(cfg: Any, stored: StoredRun, miniature: bool = False) -> Dat
         miniature: The run is on the built-in miniature, whatever it says of itself.
     """
     from collavo.datasets.registration.catalog import metadata_of, samples_of
-    from collavo.datasets.registration.layouts import use_layout
+    from collavo.datasets.registration.layouts import use_files
     from collavo.datasets.registration.roots import use_root
     from collavo.registry import EVALUATORS
 
-    use_layout(cfg.DATASETS.LAYOUT)
-    use_root(cfg.DATASETS.ROOT, miniature=False)
+    use_files(cfg, miniature=False)
     try:
         if miniature or stored.miniature:
             from collavo.datasets.miniature.build import miniature_root

@@ -24,8 +24,7 @@ def print_report(report: Report, console: Console | None = None) -> None:
         console: Where to; standard output by default.
     """
     console = console or stdout()
-    flags = report.flags.sentences()
-    names = ", ".join(sentence.split(":")[0] for sentence in flags)
+    names = ", ".join(report.flags.names)
     title = f"{report.dataset} [{names}]" if names else report.dataset
     if report.evaluation is not None:
         columns = ("figure", "value", "unit", INTERVAL)
@@ -40,7 +39,7 @@ def print_report(report: Report, console: Console | None = None) -> None:
         print_table(console, "Published figures beside ours", PUBLISHED, report.published_rows())
     for note in report.notes:
         console.print(f"note: {note}", markup=False)
-    for sentence in (*filter(None, [report.interval_note()]), *flags):
+    for sentence in (*filter(None, [report.interval_note()]), *report.flags.sentences()):
         console.print(f"note: {sentence}", markup=False)
     if report.model_line():
         console.print(report.model_line(), markup=False)
@@ -62,7 +61,7 @@ def print_summary(reports: Sequence[Report], console: Console | None = None) -> 
     rows: list[tuple[Any, ...]] = []
     for report in reports:
         answered = f"{report.counts.answered} of {report.counts.expected}"
-        flags = ", ".join(sentence.split(":")[0] for sentence in report.flags.sentences())
+        flags = ", ".join(report.flags.names)
         for name, value, unit, _ in report.headline_rows():
             rows.append((report.dataset, name, value, unit, answered, flags))
         if report.evaluation is None:

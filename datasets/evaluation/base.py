@@ -72,6 +72,9 @@ class Evaluator(ABC):
     family: ClassVar[str] = ""
     """The parsers `<family>.<name>` read its answers; "" where there is but the official way."""
 
+    one_reference: ClassVar[bool] = False
+    """Whether an answer is compared with the first of a question's references alone."""
+
     judge: Judge | None = None
     """The language model to ask where the rules need one; set by who calls `evaluate`."""
 

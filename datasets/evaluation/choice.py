@@ -58,6 +58,8 @@ def options_of(sample: Sample) -> dict[str, str]:
 class ChoiceEvaluator(Evaluator):
     """What the multiple-choice benchmarks share: one letter an answer, accuracy by groups."""
 
+    one_reference = True
+
     family: ClassVar[str]
     """Whose parsers read the answers; they are registered as `<rules>.<name>`."""
     title: ClassVar[str]

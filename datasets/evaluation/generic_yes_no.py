@@ -49,6 +49,7 @@ class YesNoEvaluator(Evaluator):
     """Yes/no answers of any dataset: figures in percent, overall and by category."""
 
     family = "yes_no"
+    one_reference = True
 
     def evaluate(
         self,

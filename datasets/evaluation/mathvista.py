@@ -39,6 +39,7 @@ class MathVistaEvaluator(Evaluator):
     """MathVista: extraction by rule, from the file or by a judge; accuracy in percent."""
 
     family = "mathvista"
+    one_reference = True
 
     def evaluate(
         self,

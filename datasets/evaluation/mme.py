@@ -34,6 +34,7 @@ class MmeEvaluator(Evaluator):
     """
 
     family = "mme"
+    one_reference = True
 
     def evaluate(
         self,

@@ -36,6 +36,7 @@ class PopeEvaluator(Evaluator):
     """
 
     family = "pope"
+    one_reference = True
 
     def evaluate(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from array import array
 from collections.abc import Mapping
@@ -16,6 +17,8 @@ from collavo.datasets.instruction.kept import Kept, files_key, keep, load_kept
 from collavo.datasets.instruction.rows import measure, read_row
 from collavo.datasets.instruction.scan import scan_rows
 from collavo.datasets.instruction.source import BadRows
+from collavo.datasets.registration.roots import image_below
+from collavo.errors import DataError
 
 VERSION = 5
 """Counts changes of what is indexed and checked; part of the key of kept indexes."""
@@ -135,6 +138,42 @@ def build_index(path: Path, root: Path) -> RowIndex:
         repeats=_repeats(np.array(hashes, dtype=np.uint64)),
         bad=bad,
     )
+
+
+def image_names(path: Path, root: Path) -> list[str]:
+    """The images that the good rows of a file name, below a folder, each once.
+
+    The file is read for it once, and again when it has changed.
+
+    Args:
+        path: The file.
+        root: The folder of images.
+    """
+    key = files_key(f"images {VERSION} {root.absolute()}", [path])
+    if (found := load_kept(key)) is not None:
+        return json.loads(found.arrays["names"].tobytes())
+    as_scanned = Path(os.fsencode(root.absolute()).decode("latin-1"))
+    names: dict[str, None] = {}
+    for row in scan_rows(path):
+        value = row.value.get("image")
+        if isinstance(value, str) and value:
+            given: tuple[str, ...] = (value,)
+        else:
+            given = read_row(row.value, root if row.escaped else as_scanned).images
+        names |= dict.fromkeys(name if row.escaped else _as_utf8(name) for name in given)
+    whole = [_place(name.strip(), root) for name in names]
+    keep(key, Kept({"names": np.frombuffer(json.dumps(whole).encode(), dtype=np.uint8)}))
+    return whole
+
+
+def _place(name: str, root: Path) -> str:
+    """Where an image lies, by the one rule for paths; most are plainly below the folder."""
+    if not name.lower().startswith("file:"):
+        return name
+    try:
+        return str(image_below(root, name, root, "image").path)
+    except DataError:  # of a row that is left out
+        return name
 
 
 def _bytes(values: Mapping[str, Any], root: Path) -> int:

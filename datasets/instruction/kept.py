@@ -30,7 +30,7 @@ class Kept:
 
 
 def files_key(what: str, files: Sequence[Path]) -> str:
-    """The key of what is known of files as they are now: their paths, sizes and times.
+    """The key of what is known of files as they are now: their paths, sizes, times.
 
     Raises:
         OSError: A file is not there.
@@ -38,7 +38,9 @@ def files_key(what: str, files: Sequence[Path]) -> str:
     whole = hashlib.sha256(what.encode())
     for file in files:
         info = file.stat()
-        whole.update(f"\0{file.resolve()}\0{info.st_size}\0{info.st_mtime_ns}".encode())
+        whole.update(f"\0{file.resolve()}\0{info.st_size}".encode())
+        # a file that is written in place and given its old time back has a new ctime
+        whole.update(f"\0{info.st_mtime_ns}\0{info.st_ctime_ns}\0{info.st_ino}".encode())
     return whole.hexdigest()
 
 

@@ -6,7 +6,13 @@ import hashlib
 from pathlib import Path
 
 from collavo.datasets.instruction.image_state import images_state
-from collavo.datasets.instruction.index import RowFile, RowIndex, file_index, row_id
+from collavo.datasets.instruction.index import (
+    RowFile,
+    RowIndex,
+    file_index,
+    image_names,
+    row_id,
+)
 from collavo.datasets.instruction.rows import IMAGES_MEND, read_row
 from collavo.datasets.instruction.source import BadRows, SourceSpec
 from collavo.datasets.registration.readers.rows import parse_json
@@ -101,7 +107,8 @@ class LlavaSource:
         """The sha256 of the file, and of the images' names, sizes and change times."""
         whole = hashlib.sha256(self._index.digest().encode())
         whole.update(file_digest(self._path).encode())
-        whole.update(images_state(self._root).encode())
+        names = image_names(self._path, self._root)
+        whole.update(images_state(self._root, names).encode())
         return whole.hexdigest()
 
 

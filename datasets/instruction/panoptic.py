@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
-from collavo.datasets.instruction.image_state import images_state
+from collavo.datasets.instruction.image_state import panoptic_state
 from collavo.datasets.instruction.rows import IMAGES_MEND
 from collavo.datasets.instruction.shuffle import numbers
 from collavo.datasets.instruction.source import BadRows, SourceSpec
@@ -162,9 +162,7 @@ class PanopticSource:
         """The sha256 of JSON, grid and questions, and of maps' and images' sizes and times."""
         told = f"{self.grid} {self._seed} {INSTRUCTIONS} {self.spec.classes} {FRAME_VERSION}"
         whole = hashlib.sha256(told.encode())
-        whole.update(self._json.read_bytes())
-        whole.update(images_state(self._maps).encode())
-        whole.update(images_state(self._root).encode())
+        whole.update(panoptic_state(self._json, self._root, self._images).encode())
         return whole.hexdigest()
 
     def segments(self, row: int) -> Segments:

@@ -30,11 +30,12 @@ from collavo.datasets.instruction.rows import (
     without_tags,
 )
 from collavo.datasets.instruction.source import BadRows, SourceSpec
-from collavo.datasets.registration.readers.media import is_there
+from collavo.datasets.registration.generic_choices import holds
 from collavo.datasets.registration.readers.parquet import (
     ParquetCell,
     group_column,
     image_folder,
+    named_images,
     parquet_rows,
 )
 from collavo.datasets.registration.roots import image_below
@@ -138,13 +139,17 @@ class ParquetSource:
         """None: nothing is annotated."""
 
     def fingerprint(self) -> str:
-        """The sha256 of the files' names and sizes, the rows' lengths, and images' states."""
-        names = [(f.relative_to(self._base).as_posix(), f.stat().st_size) for f in self._files]
-        whole = hashlib.sha256(f"{VERSION} {names}".encode())
+        """The sha256 of the files' names, sizes and change times and of the rows' lengths.
+
+        And of the state of images that the files only name.
+        """
+        names = (file.relative_to(self._base).as_posix() for file in self._files)
+        whole = hashlib.sha256(f"{VERSION} {images_state(self._base, names)}".encode())
         for values in (self._rows, self._images, self._turns, self._lengths):
             whole.update(values.tobytes())
-        if self._root is not None:
-            whole.update(images_state(self._root).encode())
+        for layout in self._layouts:
+            root = self._root or image_folder(layout.file)
+            whole.update(images_state(root, named_images(layout.file, layout.image)).encode())
         return whole.hexdigest()
 
     def _name(self, file: int, place: int) -> str:
@@ -168,7 +173,7 @@ class ParquetSource:
 
     def _unusable(self, layout: _Layout, values: Mapping[str, Any], images: int) -> str:
         """Says what a row has that is not read, or where its images are not to be read from."""
-        if layout.image == "image" and is_there(values.get("images")):
+        if layout.image == "image" and holds(values.get("images")):
             return "it has 'images' in a file whose images are read from 'image'; keep one column"
         given = values.get(layout.image)
         root = self._root or image_folder(layout.file)

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from collavo.datasets.registration.generic_turns import CONVERSATIONS
-from collavo.datasets.registration.readers.media import (
-    OTHER_TAG,
-    is_like_image,
-    is_other_medium,
-    is_there,
+from collavo.datasets.registration.generic_choices import holds
+from collavo.datasets.registration.generic_media import (
+    is_named_as_image,
+    is_named_as_other,
+    looks_like_an_image,
+    looks_like_other,
+    other_tag,
 )
+from collavo.datasets.registration.generic_turns import CONVERSATIONS
 from collavo.datasets.registration.roots import LONGEST_PATH, image_below
 from collavo.errors import DataError
 from collavo.records import Turn
@@ -157,7 +159,7 @@ def unread(values: Mapping[str, Any], read: Collection[str | None], images: int)
                 f"it has {name!r}, another medium than images, and would be trained without it; "
                 "remove the row"
             )
-        if name in CONVERSATIONS and is_there(value):
+        if name in CONVERSATIONS and holds(value):
             return f"it has a second conversation in {name!r}; keep one"
         if not images and is_like_image(name, value):
             return (
@@ -167,13 +169,27 @@ def unread(values: Mapping[str, Any], read: Collection[str | None], images: int)
     return ""
 
 
+def is_other_medium(name: str, value: Any) -> bool:
+    """Whether a field holds a video or an audio; a number says something about one at most."""
+    if not holds(value) or isinstance(value, bool | int | float):
+        return False
+    return is_named_as_other(name) or looks_like_other(value)
+
+
+def is_like_image(name: str, value: Any) -> bool:
+    """Whether a field holds an image, by its name or by what it holds; 0 and false are none."""
+    if not holds(value) or value is False or value is True or value == 0:
+        return False
+    return is_named_as_image(name) or looks_like_an_image(value)
+
+
 def _images(values: Mapping[str, Any], root: Path) -> tuple[tuple[str, ...], str]:
     """Returns the paths of a row's images, and what is wrong with them."""
     one, several = values.get("image"), values.get("images")
     key, given = ("images", several) if one is None else ("image", one)
     if given is None:
         return (), ""
-    if one is not None and is_there(several) and several not in (one, [one]):
+    if one is not None and holds(several) and several not in (one, [one]):
         return (), f"it has both 'image' {_short(one)} and 'images' {_short(several)}; keep one"
     paths = given if isinstance(given, list) else [given]
     for path in paths:
@@ -232,10 +248,10 @@ def misplaced(role: str, text: str) -> str:
     """Says that a turn's text marks the place of a medium where none is read."""
     if role == "assistant" and IMAGE_TAG in text:
         return f"is an answer with {IMAGE_TAG!r} in it; images belong to the user's turns"
-    if tag := OTHER_TAG.search(text):
-        return f"holds {tag[0]}, which no row can be trained with: only images are read"
-    if role == "user" and (tag := _NAMED_IMAGE.search(text)):
-        return f"names its image as {tag[0]!r:.60}; name it in 'image', and its place by one tag"
+    if tag := other_tag(text):
+        return f"holds {tag}, which no row can be trained with: only images are read"
+    if role == "user" and (named := _NAMED_IMAGE.search(text)):
+        return f"names its image as {named[0]!r:.60}; name it in 'image', and its place by one tag"
     return ""
 
 

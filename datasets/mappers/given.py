@@ -75,10 +75,13 @@ def image_ref(image: ImageLike, name: str = "", urls: bool = False) -> ImageRef:
         image = Image.fromarray(image[..., 0] if image.ndim == 3 and channels == 1 else image)
     if isinstance(image, Image.Image):
         stream = io.BytesIO()
-        if image.mode in _PNG_MODES:
-            image.save(stream, format="PNG", exif=image.getexif(), compress_level=1)
+        exif = image.getexif()
+        if image.mode in ("I", "F") or image.mode.startswith("I;16B"):
+            image.save(stream, format="TIFF", exif=exif)
         else:
-            image.save(stream, format="TIFF", exif=image.getexif())
+            # not as a TIFF: Pillow 12 cannot read the YCbCr ones that it writes
+            kept = image if image.mode in _PNG_MODES else image.convert("RGB")
+            kept.save(stream, format="PNG", exif=exif, compress_level=1)
         return ImageRef(data=stream.getvalue(), name=name or str(getattr(image, "filename", "")))
     raise DataError(
         "an image is a path, bytes, a binary file, a PIL image, a uint8 array or tensor, or a data "

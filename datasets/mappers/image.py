@@ -83,7 +83,7 @@ def frame_of(ref: ImageRef) -> Frame:
             found = image.getexif().get(_ORIENTATION)
         except _BROKEN:  # `open_image` warns of it and turns nothing
             found = None
-        orientation = int(found) if found in range(2, 9) else 1
+        orientation = int(found) if found is not None and found in range(2, 9) else 1
         # Pillow gives a TIFF's size as it will be after it has turned it
         swapped = image.format == "TIFF" and orientation >= 5
         return Frame(image.size[::-1] if swapped else image.size, orientation)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qsl
@@ -148,9 +148,13 @@ def kind_of(samples: Sequence[Sample]) -> str:
     many = sum(len(a) >= MANY_REFERENCES for a in answers)
     if 2 * many > len(answers):
         return "vqa"
-    words = [{text.strip().lower().rstrip(".") for text in a} for a in answers]
+    words = [_distinct(a) for a in answers]
     # annotators who disagree leave no one reference that yes or no could be scored against
     return "yes_no" if words and all(w in ({"yes"}, {"no"}) for w in words) else "text"
+
+
+def _distinct(answers: Iterable[str]) -> set[str]:
+    return {text.strip().lower().rstrip(".") for text in answers}
 
 
 def _rotated(samples: Sequence[Sample]) -> bool:
@@ -159,11 +163,20 @@ def _rotated(samples: Sequence[Sample]) -> bool:
     pairs = [
         (s, numbered[i % COPY]) for i, s in numbered.items() if i >= COPY and i % COPY in numbered
     ]
-    return bool(pairs) and all(_about(copy) == _about(first) for copy, first in pairs)
+    copies = sum(_about(copy) == _about(first) for copy, first in pairs)
+    if 0 < copies < len(pairs):
+        note(
+            f"{copies} of the {len(pairs)} questions whose ids differ by millions from another's "
+            "are copies of it with other places of the options, and the others are not, so all "
+            "are scored one by one; metric=circular scores them together"
+        )
+    return bool(pairs) and copies == len(pairs)
 
 
-def _about(sample: Sample) -> tuple[str, list[str], int]:
-    return sample.question, sorted(sample.options), len(sample.images)
+def _about(sample: Sample) -> tuple[str, list[str], list[str | None]]:
+    # images inside a table may be written anew for each copy, files are the same or others
+    images = [str(image.path) if image.path else None for image in sample.images]
+    return sample.question, sorted(sample.options), images
 
 
 def register_generic(name: str) -> None:
@@ -181,8 +194,7 @@ def register_generic(name: str) -> None:
     source = parse_name(name)
     with collecting() as notes:
         samples = source.samples()
-    metric = source.options.get("metric") or kind_of(samples)
-    _refuse_several(name, metric, source.options, samples)
+        metric = source.options.get("metric") or kind_of(samples)
     if metric in METRICS:
         pipeline, evaluator = METRICS[metric]
     else:
@@ -190,6 +202,7 @@ def register_generic(name: str) -> None:
         pipeline = METRICS[kind_of(samples)][0]
     pipeline = PIPELINES.canonical(source.options.get("pipeline") or pipeline)
     evaluator = EVALUATORS.canonical(source.options.get("evaluator") or evaluator)
+    _refuse_several(name, evaluator, samples)
     DatasetCatalog.register(name, _Kept(source, samples, notes))
     MetadataCatalog.get(name).set(
         pipeline=pipeline,
@@ -201,22 +214,24 @@ def register_generic(name: str) -> None:
     )
 
 
-def _refuse_several(
-    name: str, metric: str, options: Mapping[str, str], samples: Sequence[Sample]
-) -> None:
-    """Refuses to score questions with several right options by the first of them alone.
+def _refuse_several(name: str, evaluator: str, samples: Sequence[Sample]) -> None:
+    """Refuses to score questions with several references by the first of them alone.
 
     Raises:
-        ConfigError: The metric or the evaluator knows one right option.
+        ConfigError: The evaluator knows one right option, or one of yes and no.
     """
-    if options.get("evaluator", metric) not in ("choice", "circular", "mmbench"):
-        return
-    several = [s for s in samples if s.extra.get("choices") and len(s.answers) > 1]
-    if several:
+    from collavo.registry import EVALUATORS
+
+    # beside questions with options those without have references that any answer may equal
+    asked = [s for s in samples if s.options] or samples
+    several = [s for s in asked if len(_distinct(s.answers)) > 1]
+    one = getattr(EVALUATORS.get(evaluator), "one_reference", False) if several else False
+    if one:
+        first = f"{several[0].sample_id}: {', '.join(several[0].answers[:4])}"
         raise ConfigError(
-            f"dataset {name!r}: {len(several)} questions have several right options (first "
-            f"{several[0].sample_id}: {', '.join(several[0].answers)}), which "
-            f"{options.get('evaluator', metric)!r} does not score: use metric=multi"
+            f"dataset {name!r}: {len(several)} questions have several right answers (first "
+            f"{first}), which {evaluator!r} does not score: use metric=multi for several right "
+            "options, metric=vqa or text for answers of several people"
         )
 
 

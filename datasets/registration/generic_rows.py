@@ -6,39 +6,41 @@ question would change without it, and named in a note elsewhere.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from collavo.datasets.registration.choices import (
-    LETTERS,
-    NO_TEXT,
-    letter_at,
-    lettered,
-    note_gaps,
-    note_no_option,
-    repeated,
+from collavo.datasets.registration.choices import LETTERS, repeated
+from collavo.datasets.registration.generic_choices import (
+    OPTIONS,
+    RightOptions,
+    holds,
+    options_of_row,
+    text_of,
+    without_options,
 )
 from collavo.datasets.registration.generic_images import IMAGES, NUMBERED, RowImages
-from collavo.datasets.registration.generic_turns import CONVERSATIONS, conversation_of
-from collavo.datasets.registration.readers.literals import literal
+from collavo.datasets.registration.generic_turns import (
+    CONVERSATIONS,
+    conversation_field,
+    conversation_of,
+)
+from collavo.datasets.registration.readers.cells import NoCell
+from collavo.datasets.registration.readers.literals import listed
 from collavo.datasets.registration.readers.notes import note
 from collavo.datasets.registration.readers.rows import Row
-from collavo.datasets.registration.readers.tsv import is_na
-from collavo.errors import DataError
-from collavo.records import Sample
+from collavo.records import ImageRef, Sample
 
 QUESTIONS = ("question", "text", "query", "prompt", "instruction", "problem")
 ANSWERS = tuple(
-    "answers answer label labels gt_answer gt_answers ground_truth reference references target "
-    "solution".split()
+    "answers answer label labels gt_answer gt_answers gt gold gold_answer correct_answer "
+    "correct_option ground_truth reference references target solution answer_index "
+    "answer_idx".split()
 )
 IDS = ("question_id", "index", "id", "qid", "pid", "uid")
-OPTIONS = ("options", "choices", "candidates", "multiple_choices")
 CATEGORIES = ("category", "type", "task", "subject")
-"""Fields that are looked for, the first one that is there wins; upper and lower case are alike."""
+"""Fields that are looked for, in any case; the first that holds something wins."""
 
 KEPT = frozenset(("hint", "split", "l2-category", "image_id", "width", "height"))
 """Further fields that pipelines and evaluators know of."""
@@ -50,11 +52,6 @@ _READ = (*QUESTIONS, *ANSWERS, *IDS, *OPTIONS, *CATEGORIES, *CONVERSATIONS)
 _USED = frozenset((*_READ, *IMAGES, *LETTERS))
 _ANY_CASE = (_USED | KEPT) - set(IDS) - set(LETTERS)
 """Fields that are known in upper and lower case; ids are the rows' numbers where none is exact."""
-
-_LABEL = re.compile(r"\s*\(?([A-Za-z])(?:\)|[.:](?=\s|\S)|、)\s*(\S.*)", re.DOTALL)
-"""An option or answer that brings its letter: "A. red", "(A) red", "A) red", "A: red"."""
-
-_SEVERAL = re.compile(r"\s*(?:[,;/&+、]|\band\b)\s*|\s+", re.IGNORECASE)
 
 
 def generic_samples(
@@ -77,61 +74,136 @@ def generic_samples(
     Raises:
         DataError: A row has no question, or a field of a kind that cannot be used.
     """
-    found = RowImages(folder, image_root, images)
-    unused: Counter[str] = Counter()
-    samples = [_sample(dataset, k, _clean(row), found, unused) for k, row in enumerate(rows)]
-    if unused:
-        listed = ", ".join(f"{name!r} ({count:,})" for name, count in unused.most_common(12))
-        more = f" and {len(unused) - 12} more" if len(unused) > 12 else ""
-        note(f"fields that are not used, with the rows that have them: {listed}{more}")
+    reading = _Reading(dataset, RowImages(folder, image_root, images))
+    samples = [reading.sample(number, _clean(row)) for number, row in enumerate(rows)]
+    reading.finish(asked_blind=images == "none")
     return repeated(samples)
 
 
-def _sample(dataset: str, number: int, row: Row, images: RowImages, unused: Counter[str]) -> Sample:
-    said = conversation_of(row)
-    if said is not None and said.images and not any(row.values.get(n) for n in IMAGES):
-        row = Row(row.place, {**row.values, "images": list(said.images)})
-    fields = images.fields(row, _READ)
-    question = said.question if said else row.text(*QUESTIONS).replace("<image>", "").strip()
-    answer_field = next((n for n in ANSWERS if row.values.get(n) is not None), None)
-    given = said.answer if said else row.values.get(answer_field or "")
-    options = _options(row)
-    answers = _answers(row, given)
-    if options:
-        answers = _letters(row, answers, options, isinstance(given, list))
-    key = _id(row, number)
-    extra = {k: v for k, v in row.values.items() if k not in _USED and _keeps(v)}
-    extra["image"] = images.name(row, fields)
-    if options:
-        extra["choices"] = options
-    if isinstance(key, int):
-        extra["group"] = str(key % COPY)
-    category = next((n for n in CATEGORIES if row.values.get(n) not in (None, "")), None)
-    text = None if said else next(n for n in QUESTIONS if row.values.get(n) is not None)
-    taken = {text, answer_field, category, *fields, *options, *IDS, *OPTIONS, *KEPT, "image_path"}
-    taken |= set(CONVERSATIONS) if said else set()
-    unused.update(n for n, v in row.values.items() if n not in taken and v not in (None, "", []))
-    return Sample(
-        sample_id=f"{dataset}:{key}",
-        images=images.of(row, fields),
-        question=question,
-        question_id=key,
-        options=tuple(options.values()),
-        answers=answers,
-        category=_text(row, category, row.values[category]) if category else "",
-        extra=extra,
-    )
+class _Reading:
+    """Turns the rows of one dataset into samples, and notes what all of them leave aside.
+
+    Args:
+        dataset: What sample ids begin with.
+        images: Finds the rows' images.
+    """
+
+    def __init__(self, dataset: str, images: RowImages) -> None:
+        self._dataset, self._images = dataset, images
+        self._right = RightOptions()
+        self._unused: Counter[str] = Counter()
+        self._blind: list[str] = []
+
+    def sample(self, number: int, row: Row) -> Sample:
+        """Turns a row into a sample.
+
+        Args:
+            number: Its place in the dataset, the id where it has none.
+            row: The row.
+
+        Raises:
+            DataError: It has no question, or a field of a kind that cannot be used.
+        """
+        said = conversation_of(row)
+        if said is not None and said.images:
+            row = _with_images(row, said.images)
+        fields = self._images.fields(row, _READ)
+        images = self._images.of(row, fields)
+        asked = None if said else _first(row, QUESTIONS)
+        # rows of labels alone have the question "", which serves to score
+        text = said.question if said else row.text(*([asked] if asked else QUESTIONS))
+        self._images.check_tags(
+            row, text, said.tags if said else text.count("<image>"), len(images)
+        )
+        options = options_of_row(row)
+        question = without_options(row, text.replace("<image>", "").strip(), options.texts)
+        # a conversation that ends with the question leaves its answer to the other fields
+        answered = None if said and said.answer is not None else _first(row, ANSWERS)
+        given = row.values[answered] if answered else said.answer if said else None
+        answers = _answers(row, given)
+        if options.texts:
+            answers = self._right.of(row, answers, options)
+        key = _id(row, number)
+        category, kind = _category(row)
+        if not images:
+            self._blind.append(row.place)
+        extra = {k: v for k, v in row.values.items() if k not in _USED and _keeps(v)}
+        extra["image"] = self._images.name(row, fields)
+        if options.texts:
+            extra["choices"] = dict(options.texts)
+        if isinstance(key, int):
+            extra["group"] = str(key % COPY)
+        talk = conversation_field(row) if said else None
+        taken = {asked, answered, kind, talk, *fields, *options.fields, *IDS, *KEPT, "image_path"}
+        self._unused.update(n for n, v in row.values.items() if n not in taken and holds(v))
+        return Sample(
+            sample_id=f"{self._dataset}:{key}",
+            images=images,
+            question=question,
+            question_id=key,
+            options=tuple(options.texts.values()),
+            answers=answers,
+            category=category,
+            extra=extra,
+        )
+
+    def finish(self, asked_blind: bool) -> None:
+        """Notes what all rows leave aside, and looks at their answers together.
+
+        Args:
+            asked_blind: Whether the questions are meant to be asked without images.
+
+        Raises:
+            DataError: The answers count options from 1.
+        """
+        self._right.finish()
+        for place in () if asked_blind else self._blind:
+            note("the question has no image", place)
+        if self._unused:
+            most = self._unused.most_common(12)
+            named = ", ".join(f"{name!r} ({count:,})" for name, count in most)
+            more = f" and {len(self._unused) - 12} more" if len(self._unused) > 12 else ""
+            note(f"fields that are not used, with the rows that have them: {named}{more}")
+
+
+def _first(row: Row, names: Sequence[str]) -> str | None:
+    return next((name for name in names if holds(row.values.get(name))), None)
+
+
+def _with_images(row: Row, images: tuple[Any, ...]) -> Row:
+    """The row with the images that its conversation names, unless a field of its own has them."""
+    if any(holds(row.values.get(name)) for name in IMAGES):
+        note("images stand in a field and in the turns; those of the field are shown", row.place)
+        return row
+    return Row(row.place, {**row.values, "images": list(images)})
+
+
+def _category(row: Row) -> tuple[str, str | None]:
+    """A row's category, a text, a number or a list of them, and its field."""
+    for name in CATEGORIES:
+        value = row.values.get(name)
+        parts = value if isinstance(value, list | tuple) else [value]
+        if holds(value) and all(isinstance(v, str | int | float) for v in parts):
+            texts = [str(v) if isinstance(v, bool) else text_of(row, name, v) for v in parts]
+            return ", ".join(texts), name
+    return "", None
 
 
 def _clean(row: Row) -> Row:
     """Takes NaN for no value, and known fields whatever their case."""
-    values = {k: v for k, v in row.values.items() if not (isinstance(v, float) and v - v != 0)}
+    values = {k: v for k, v in row.values.items() if not _is_none(v)}
     for name in list(values):
         lower = name.lower()
         known = lower in _ANY_CASE or NUMBERED.fullmatch(lower)
         if name != lower and known and lower not in values:
             values[lower] = values.pop(name)
     return Row(row.place, values)
+
+
+def _is_none(value: Any) -> bool:
+    if isinstance(value, ImageRef):  # of a table without any image column
+        return isinstance(value.cell, NoCell) and value.cell.whole
+    return isinstance(value, float) and not holds(value)
 
 
 def _id(row: Row, number: int) -> str | int:
@@ -142,137 +214,18 @@ def _id(row: Row, number: int) -> str | int:
     return key
 
 
-def _options(row: Row) -> dict[str, str]:
-    """All options by letter, also those that say "None" or "NA"; empty where there are none."""
-    value = next((row.values[n] for n in OPTIONS if row.values.get(n) is not None), None)
-    if isinstance(value, str):
-        value = _listed_options(row, value)
-    if value is None:
-        found = lettered(row)
-        return _bare(found) if len(found) > 1 else {}
-    if isinstance(value, Mapping):
-        listed = {str(k).strip(): _text(row, "options", v) for k, v in value.items() if _is(v)}
-        upper = {k.upper(): v for k, v in listed.items()}
-        if len(upper) == len(listed) and all(k in LETTERS and len(k) == 1 for k in upper):
-            note_gaps(upper, row.place)
-            return _bare(dict(sorted(upper.items())))
-        value = list(listed.values())
-    if not isinstance(value, list | tuple) or len(value) > len(LETTERS):
-        raise DataError(
-            f"{row.place}: options must be at most {len(LETTERS)} texts, got {value!r:.80}"
-        )
-    texts = {
-        letter: _text(row, "options", item)
-        for letter, item in zip(LETTERS, value, strict=False)
-        if _is(item) and item != ""
-    }
-    if len(texts) < len(value):
-        note(NO_TEXT, row.place)
-    return _bare(texts)
-
-
-def _listed_options(row: Row, text: str) -> Any:
-    """The options of a cell: a list that is written as text, or one a line; None for no value.
-
-    Raises:
-        DataError: It is neither.
-    """
-    if is_na(text.strip()):
-        return None
-    value = literal(text) if text.lstrip().startswith(("[", "{", "(")) else None
-    if isinstance(value, list | tuple | Mapping):
-        return value
-    lines = [line for line in text.splitlines() if line.strip()]
-    if len(lines) > 1:
-        return lines
-    raise DataError(
-        f"{row.place}: the options are one text that is no list: {text!r:.80}; give a list, or one "
-        "option a line"
-    )
-
-
-def _is(value: Any) -> bool:
-    return value is not None and not (isinstance(value, float) and value - value != 0)
-
-
-def _bare(options: dict[str, str]) -> dict[str, str]:
-    """The options without the letters that all of them bring along."""
-    found = {letter: _LABEL.fullmatch(text) for letter, text in options.items()}
-    texts = {
-        letter: match[2].strip()
-        for letter, match in found.items()
-        if match is not None and match[1].upper() == letter
-    }
-    return texts if len(texts) == len(options) > 1 else options
-
-
 def _answers(row: Row, value: Any) -> tuple[str, ...]:
     """The references: a text, a list, the text of a list, or VQA's objects; () where hidden."""
-    if isinstance(value, str) and value[:1] == "[" and value[-1:] == "]":
-        listed = literal(value)
-        value = listed if isinstance(listed, list) else value
+    value = listed(value)
     if value is None or value == "" or value == []:
         return ()
     values = value if isinstance(value, list | tuple) else [value]
     values = [v["answer"] if isinstance(v, Mapping) and "answer" in v else v for v in values]
     return tuple(
-        ("yes" if v else "no") if isinstance(v, bool) else _text(row, "answer", v)
+        ("yes" if v else "no") if isinstance(v, bool) else text_of(row, "answer", v)
         for v in values
-        if _is(v)
+        if holds(v)
     )
-
-
-def _letters(
-    row: Row, answers: tuple[str, ...], options: Mapping[str, str], listed: bool
-) -> tuple[str, ...]:
-    """The letters of the right options; () where one is none of them, which a note says."""
-    if len(answers) == 1:
-        one = _letter(answers[0], options)
-        letters = (one,) if one else _several(answers[0], options)
-    else:
-        letters = tuple(_letter(answer, options) for answer in answers)
-    if answers and not (letters and all(letters)):
-        note_no_option(", ".join(answers), options, row.place)
-        return ()
-    return tuple(dict.fromkeys(letters))
-
-
-def _letter(answer: str, options: Mapping[str, str]) -> str:
-    """The letter of an option given as letter, text, both, or index from 0; "" for none."""
-    same = [letter for letter, text in options.items() if text == answer]
-    bare = answer.strip().strip("().").strip()
-    if bare in options and (bare not in options.values() or options[bare] == bare):
-        return bare
-    if len(same) == 1:
-        return same[0]
-    if bare.upper() in options:
-        return bare.upper()
-    both = _LABEL.fullmatch(answer)
-    if both is not None and both[1].upper() in options:
-        letter = both[1].upper()
-        if both[2].strip().casefold() == options[letter].strip().casefold():
-            return letter
-    if letter_at(bare.removesuffix(".0")) in options:
-        return letter_at(bare.removesuffix(".0"))
-    close = [k for k, text in options.items() if text.strip().casefold() == bare.casefold()]
-    return close[0] if len(close) == 1 else ""
-
-
-def _several(answer: str, options: Mapping[str, str]) -> tuple[str, ...]:
-    """The letters of "A, C", "A and C" or "AC"; () where it is something else."""
-    parts = [part.strip("().[]'\" ") for part in _SEVERAL.split(answer.strip())]
-    if len(parts) == 1 and answer.strip().isupper():
-        parts = list(answer.strip())
-    letters = tuple(part.upper() for part in parts if part)
-    distinct = len(set(letters)) == len(letters) > 1
-    return letters if distinct and all(letter in options for letter in letters) else ()
-
-
-def _text(row: Row, field: str, value: Any) -> str:
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise DataError(f"{row.place}: {field!r} must be text, got {value!r:.80}")
-    whole = isinstance(value, float) and value.is_integer() and abs(value) < 1e15
-    return str(int(value)) if whole else str(value)
 
 
 def _keeps(value: Any) -> bool:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from collavo.datasets.registration.generic_choices import holds
+from collavo.datasets.registration.readers.literals import literal
 from collavo.datasets.registration.readers.notes import note
 from collavo.datasets.registration.readers.rows import Row
 from collavo.errors import DataError
@@ -20,6 +22,10 @@ _ROLES = {
 }
 
 
+_PARTS = ("text", "image", "image_url")
+_TURN = ("from", "role", "value", "content", "image", "images", "id", "name")
+
+
 @dataclass(frozen=True)
 class Asked:
     """What a conversation asks.
@@ -27,12 +33,27 @@ class Asked:
     Args:
         question: The last question; earlier exchanges stand before it as text.
         answer: The answer to it, None where the conversation ends with the question.
-        images: What its parts name as images.
+        images: What its user's turns name as images.
+        tags: How many images its user's turns mark, whether or not they name them.
     """
 
     question: str
     answer: str | None
     images: tuple[Any, ...] = ()
+    tags: int = 0
+
+
+@dataclass
+class _Media:
+    """What is gathered of a conversation's images."""
+
+    images: list[Any] = field(default_factory=list)
+    tags: int = 0
+
+
+def conversation_field(row: Row) -> str | None:
+    """The field that holds a row's conversation, None without one."""
+    return next((n for n in CONVERSATIONS if holds(row.values.get(n))), None)
 
 
 def conversation_of(row: Row) -> Asked | None:
@@ -41,14 +62,16 @@ def conversation_of(row: Row) -> Asked | None:
     Raises:
         DataError: It is no list of turns, somebody unknown speaks, or nobody asks.
     """
-    field = next((n for n in CONVERSATIONS if row.values.get(n) is not None), None)
-    if field is None:
+    name = conversation_field(row)
+    if name is None:
         return None
-    given = row.values[field]
+    given = row.values[name]
+    if isinstance(given, str):
+        given = literal(given)
     if not isinstance(given, list) or not given or not all(isinstance(t, Mapping) for t in given):
-        raise DataError(f"{row.place}: {field!r} must be a list of turns")
-    images: list[Any] = []
-    turns = [_turn(row, field, turn, images) for turn in given]
+        raise DataError(f"{row.place}: {name!r} must be a list of turns")
+    media = _Media()
+    turns = [_turn(row, name, turn, media) for turn in given]
     if any(role == "system" for role, _ in turns):
         note("a system turn is left out: the model's template has a system prompt", row.place)
     spoken = [turn for turn in turns if turn[0] != "system"]
@@ -56,7 +79,7 @@ def conversation_of(row: Row) -> Asked | None:
         note("what the model says before the first question is left out", row.place)
         spoken = spoken[1:]
     if not spoken:
-        raise DataError(f"{row.place}: in {field!r} no turn is a user's ('human' or 'user')")
+        raise DataError(f"{row.place}: in {name!r} no turn is a user's ('human' or 'user')")
     merged: list[tuple[str, str]] = []
     for role, text in spoken:
         if merged and merged[-1][0] == role:
@@ -74,25 +97,38 @@ def conversation_of(row: Row) -> Asked | None:
         names = {"user": "Question", "assistant": "Answer"}
         before = "\n".join(f"{names[role]}: {text}" for role, text in merged)
         question = f"{before}\nQuestion: {question}"
-    return Asked(question, answer, tuple(images))
+    return Asked(question, answer, tuple(media.images), media.tags)
 
 
-def _turn(row: Row, field: str, turn: Mapping[str, Any], images: list[Any]) -> tuple[str, str]:
+def _turn(row: Row, name: str, turn: Mapping[str, Any], media: _Media) -> tuple[str, str]:
     said = turn.get("from", turn.get("role"))
     role = _ROLES.get(said.lower()) if isinstance(said, str) else None
     if role is None:
         raise DataError(
-            f"{row.place}: a turn of {field!r} is from {said!r}; it may be from {', '.join(_ROLES)}"
+            f"{row.place}: a turn of {name!r} is from {said!r}; it may be from {', '.join(_ROLES)}"
         )
     content = turn.get("value", turn.get("content"))
+    if isinstance(content, Mapping):
+        content = [content]
+    own = _Media()
     if isinstance(content, list):
-        content = "\n".join(text for part in content if (text := _part(row, field, part, images)))
+        content = "\n".join(text for part in content if (text := _part(row, name, part, own)))
     if not isinstance(content, str):
-        raise DataError(f"{row.place}: a turn of {field!r} has no text in 'value' or 'content'")
+        raise DataError(f"{row.place}: a turn of {name!r} has no text in 'value' or 'content'")
+    own.images += [turn[key] for key in ("image", "images") if holds(turn.get(key))]
+    own.tags += content.count("<image>")
+    unused = [repr(key) for key in turn if key not in _TURN and holds(turn[key])]
+    if unused:
+        note(f"fields of turns that are not used: {', '.join(unused)}", row.place)
+    if role == "user":
+        media.images += own.images
+        media.tags += own.tags
+    elif own.images:
+        note(f"an image in a turn of {said!r} is not shown", row.place)
     return role, content.replace("<image>", "").strip()
 
 
-def _part(row: Row, field: str, part: Any, images: list[Any]) -> str:
+def _part(row: Row, name: str, part: Any, media: _Media) -> str:
     """The text of a part of a turn; an image is kept aside.
 
     Raises:
@@ -100,14 +136,15 @@ def _part(row: Row, field: str, part: Any, images: list[Any]) -> str:
     """
     if isinstance(part, str):
         return part
-    kind = part.get("type") if isinstance(part, Mapping) else None
-    if kind == "text" and isinstance(part.get("text"), str):
-        return str(part["text"])
-    if kind in ("image", "image_url", "input_image"):
-        inner = {k: v for k, v in part.items() if k != "type"}
-        if inner:
-            images.append(inner)
-        return ""
+    if isinstance(part, Mapping):
+        kind = part.get("type") or next((key for key in part if key in _PARTS), None)
+        if kind in ("text", "input_text") and isinstance(part.get("text"), str):
+            return str(part["text"])
+        if kind in ("image", "image_url", "input_image"):
+            inner = {k: v for k, v in part.items() if k != "type" and holds(v)}
+            media.images += [inner] if inner else []
+            media.tags += 1
+            return ""
     raise DataError(
-        f"{row.place}: a part of a turn of {field!r} is {part!r:.80}; text and images are read"
+        f"{row.place}: a part of a turn of {name!r} is {part!r:.80}; text and images are read"
     )

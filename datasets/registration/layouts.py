@@ -22,7 +22,7 @@ from collavo.datasets.registration.readers.hub import hf_configs, hf_files, hf_r
 from collavo.datasets.registration.readers.parquet import parquet_rows
 from collavo.datasets.registration.readers.rows import Row
 from collavo.datasets.registration.readers.tsv import is_na, tsv_rows
-from collavo.datasets.registration.roots import HOW_TO_SET, root
+from collavo.datasets.registration.roots import HOW_TO_SET, root, use_root
 from collavo.errors import MissingFileError
 from collavo.records import Sample
 
@@ -77,6 +77,17 @@ def use_layout(name: str) -> None:
     """Makes `name` the layout to read (DATASETS.LAYOUT; "auto": the first that is there)."""
     global _wanted
     _wanted = "" if name == "auto" else name
+
+
+def use_files(cfg: Any, miniature: bool = True) -> None:
+    """Makes the root and the layout of a configuration those to read from now on.
+
+    Args:
+        cfg: The configuration.
+        miniature: Whether the built-in miniature serves where no root is named.
+    """
+    use_root(cfg.DATASETS.ROOT, miniature)
+    use_layout(cfg.DATASETS.LAYOUT)
 
 
 def layout_of(dataset: str) -> str:

@@ -20,7 +20,7 @@ from collavo.datasets.registration.layouts import (
     load_layouts,
     tsv_layout,
 )
-from collavo.datasets.registration.readers.literals import literal
+from collavo.datasets.registration.readers.literals import listed
 from collavo.datasets.registration.readers.rows import Row, read_rows
 from collavo.datasets.registration.vqa_fields import Images, SampleIds, below
 from collavo.errors import DataError
@@ -98,10 +98,7 @@ def _from_table(rows: Iterable[Row]) -> Iterator[Sample]:
 
 def _text(row: Row, name: str) -> str | None:
     """A text, or the lines of a list of texts; None where there is none."""
-    value = row.values.get(name)
-    if isinstance(value, str) and value.startswith("[") and value.endswith("]"):
-        listed = literal(value)
-        value = listed if isinstance(listed, list) else value
+    value = listed(row.values.get(name))
     if isinstance(value, list | tuple) and all(isinstance(x, str) for x in value):
         return "\n".join(value)
     if value is not None and not isinstance(value, str):

@@ -31,7 +31,7 @@ from collavo.datasets.registration.readers.panoptic import (
     read_panoptic,
     upright_box,
 )
-from collavo.datasets.registration.roots import find_file, image_ref, root
+from collavo.datasets.registration.roots import find_file, image_ref, is_file, root
 from collavo.errors import ConfigError, DataError
 from collavo.records import ImageRef, Sample, one_image
 
@@ -231,7 +231,7 @@ def _place(image: PanopticImage, folders: Sequence[Path]) -> tuple[Path, str] | 
     path = PurePosixPath(image.file_name)
     for folder in folders:
         for name in (image.file_name, path.with_name(_COCO_2014 + path.name).as_posix()):
-            if (folder / name).is_file():
+            if is_file(folder / name):
                 return folder, name
     return None
 

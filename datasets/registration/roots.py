@@ -198,19 +198,20 @@ def ends_in(ending: re.Pattern[str], text: str) -> bool:
     """Whether a text is the name of one file with such an ending: no sentence, and no lines."""
     if len(text) > LONGEST_PATH or "\n" in text or text.count(" ") > 3:
         return False
-    dot = text.rfind(".")
+    dot = text.partition("?")[0].rfind(".")
     return dot > 0 and ending.fullmatch(text, dot) is not None
 
 
 def _start(root: Path, folders: Sequence[Path], path: str) -> Path:
     """The first folder that has the file; where none has it, what a message had best name."""
     for folder in folders:
-        if _is_file(folder / path):
+        if is_file(folder / path):
             return folder
     return root if path.startswith("..") else next(filter(_is_folder, folders), root)
 
 
-def _is_file(path: Path) -> bool:
+def is_file(path: Path) -> bool:
+    """Whether a file is there; a name that no file can have is none."""
     try:
         return path.is_file()
     except OSError:  # a name that is too long

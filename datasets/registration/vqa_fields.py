@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from collavo.datasets.evaluation.answers import KNOWN_SUFFIXES
-from collavo.datasets.registration.readers.literals import literal
+from collavo.datasets.registration.readers.literals import listed
 from collavo.datasets.registration.readers.rows import Row
 from collavo.datasets.registration.roots import image_ref, root
 from collavo.errors import DataError
@@ -94,9 +94,8 @@ def texts_of(row: Row, *names: str, lists: bool = False) -> tuple[str, ...]:
     if name is None:
         return ()
     value = row.values[name]
-    if lists and isinstance(value, str) and value.startswith("[") and value.endswith("]"):
-        listed = literal(value)
-        value = listed if isinstance(listed, list) else value
+    if lists:
+        value = listed(value)
     values = value if isinstance(value, list | tuple) else [value]
     return tuple(_text(x, row, name) for x in values)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from collavo.datasets.instruction.image_state import images_state
+from collavo.datasets.instruction.image_state import panoptic_state
 from collavo.datasets.mappers.image import open_image
 from collavo.datasets.registration.readers.panoptic import (
     FRAME_VERSION,
@@ -79,10 +79,10 @@ class PanopticFolder:
         return self._entries[row].file_name
 
     def fingerprint(self) -> str:
-        whole = hashlib.sha256(self._json.read_bytes())
-        whole.update(f"{FRAME_VERSION} {images_state(self._maps)}".encode())
-        whole.update(images_state(self._images).encode())
-        return f"{whole.hexdigest()[:16]}-{len(self._entries)}"
+        """Hashes the JSON, and the names, sizes and change times of maps and images."""
+        state = panoptic_state(self._json, self._images, self._entries)
+        state = hashlib.sha256(f"{FRAME_VERSION} {state}".encode()).hexdigest()
+        return f"{state[:16]}-{len(self._entries)}"
 
 
 def _numbered(

@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from collavo.errors import CheckpointError, MissingFileError, UserError
+from collavo.errors import CheckpointError, MissingFileError
 from collavo.json_files import read_object
 from collavo.modeling.adapters.dual_lora import (
     adapted_linears,
@@ -131,12 +131,10 @@ def read_adapter(folder: Path, name: str) -> Adapter:
     for file in (CONFIG, WEIGHTS):
         if not (folder / file).is_file():
             raise MissingFileError(f"adapter {name}: {folder} lacks {file}")
+    fields = read_object(folder / CONFIG, CheckpointError)
     try:
-        fields = read_object(folder / CONFIG, CheckpointError)
         rank, alpha = int(fields["r"]), float(fields["lora_alpha"])
         dropout = float(fields.get("lora_dropout") or 0.0)
-    except UserError:
-        raise
     except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise CheckpointError(f"{folder / CONFIG} is no LoRA configuration: {error!r}") from error
     _check_kind(fields, folder)

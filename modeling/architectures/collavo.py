@@ -23,7 +23,7 @@ from collavo.modeling.adapters.targets import (
 )
 from collavo.modeling.architectures.base import ImageContext, Visuals
 from collavo.modeling.architectures.collavo_loading import PublishedCheckpoint, rules_of
-from collavo.modeling.architectures.composition import ComposedVLM, ImageEmbeds
+from collavo.modeling.architectures.image_embeds import ImageEmbeds
 from collavo.modeling.architectures.published import PLORA_RANK, published_shapes, vision_fields
 from collavo.modeling.crayon.embedding import CrayonEmbedding
 from collavo.modeling.image_policies.square import Squash, square_input
@@ -99,7 +99,7 @@ class CrayonEmbeds(ImageEmbeds):
 
 
 @ARCHITECTURES.register("collavo")
-class CoLLaVO(PublishedCheckpoint, ComposedVLM):
+class CoLLaVO(PublishedCheckpoint):
     """CLIP features and a Crayon Prompt, injected into InternLM2 through PLoRA on image tokens.
 
     Args:
@@ -111,7 +111,6 @@ class CoLLaVO(PublishedCheckpoint, ComposedVLM):
         image_size: Height and width of the images in pixels, the checkpoint's own if None.
     """
 
-    supports_prefix = True
     uses_crayon = True
     roles = PLORA_ROLES
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,10 +24,10 @@ from collavo.modeling.architectures.collavo_weights import (
     open_published,
     published_rules,
 )
+from collavo.modeling.architectures.composition import ComposedVLM
 from collavo.modeling.architectures.published import VIT, vision_fields
 from collavo.modeling.checkpoints.artefact import apply_stage
 from collavo.modeling.checkpoints.digest import file_digest
-from collavo.modeling.checkpoints.folder import CheckpointFolder
 from collavo.modeling.checkpoints.load import load_weights
 from collavo.modeling.checkpoints.rules import TensorRule
 from collavo.modeling.checkpoints.stage_folder import Stage, is_stage, open_stage
@@ -49,23 +49,14 @@ MERGE_LIMIT = 512 << 20
 """Bytes that image weights may take to be merged unasked. In 16 bits they would round twice."""
 
 
-class PublishedCheckpoint:
+class PublishedCheckpoint(ComposedVLM):
     """The part of CoLLaVO that has to do with its checkpoint."""
-
-    tokenizer: CoLLaVOTokenizer | None = None
-    """None where the checkpoint came without one."""
-
-    source: CheckpointFolder | None = None
-    """The checkpoint that the weights were read from."""
 
     stage: Stage | None = None
     """The stage whose trained parts and adapters lie on the checkpoint's weights."""
 
     stop: str = "turn_end"
     """What `Generation.stop` should be where the caller has no wish of its own."""
-
-    identity: Mapping[str, Any] = {}
-    """The settings that, with the files' content, decide on every output."""
 
     @classmethod
     def from_config(cls, cfg: Any, device: torch.device | str | None = None) -> Self:

@@ -12,8 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
-from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -24,6 +22,7 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from collavo.errors import CheckpointError, DataError
 from collavo.modeling.architectures.base import Architecture, Generation, ImageContext, Visuals
+from collavo.modeling.architectures.image_embeds import ImageEmbeds
 from collavo.modeling.image_policies.base import stacked
 from collavo.modeling.ops.decoding import generate_shared, score_options
 from collavo.modeling.ops.merge_embeds import (
@@ -50,45 +49,6 @@ if TYPE_CHECKING:
     from collavo.modeling.projectors.base import Projector
     from collavo.modeling.vision_encoders.base import VisionEncoder
     from collavo.records import CrayonPrompt
-
-
-@dataclass(frozen=True)
-class ImageEmbeds:
-    """What the decoder gets of some images.
-
-    Args:
-        embeds: (M, D) visual tokens, image by image.
-        counts: Visual tokens of each image; their sum is M.
-    """
-
-    embeds: Float[Tensor, "tokens width"]
-    counts: tuple[int, ...]
-
-    @property
-    def nbytes(self) -> int:
-        """Memory that it holds, in bytes."""
-        return self.embeds.untyped_storage().nbytes()
-
-    def split(self, images: Sequence[int]) -> list[Self]:
-        """Parts them, so many images a part, each part in memory of its own."""
-        bounds = [0, *accumulate(images)]
-        tokens = [0, *accumulate(self.counts)]
-        return [
-            self.part(slice(tokens[a], tokens[b]), self.counts[a:b]) for a, b in pairwise(bounds)
-        ]
-
-    def part(self, tokens: slice, counts: tuple[int, ...]) -> Self:
-        """Copies the embeddings of neighbouring images."""
-        return replace(self, embeds=self.embeds[tokens].clone(), counts=counts)
-
-    @classmethod
-    def join(cls, parts: Sequence[Self]) -> Self:
-        """Returns all images of several parts, in order."""
-        return replace(
-            parts[0],
-            embeds=torch.cat([part.embeds for part in parts]),
-            counts=tuple(count for part in parts for count in part.counts),
-        )
 
 
 class ComposedVLM(Architecture):

@@ -21,7 +21,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from collavo.errors import CheckpointError, MissingFileError, UserError
+from collavo.errors import CheckpointError, MissingFileError
 from collavo.json_files import read_object
 from collavo.modeling.checkpoints.digest import file_digest
 from collavo.modeling.checkpoints.folder import CheckpointFolder
@@ -189,15 +189,13 @@ def open_stage(folder: str | Path) -> Stage:
         raise MissingFileError(
             f"{path} has no {STAGE}: give the folder that a stage of training left (its `export`)"
         )
+    fields = read_object(path / STAGE, CheckpointError)
     try:
-        fields = read_object(path / STAGE, CheckpointError)
         base = {k: v for k, v in fields["base"].items() if k != "fingerprint"}
         lists = {k: tuple(map(str, fields[k])) for k in ("trained", "adapters", "zero")}
         if fields["format"] != FORMAT:
             raise ValueError(f"format {fields['format']}; this version reads {FORMAT}")
         return Stage(path, Base(**base), **lists)
-    except UserError:
-        raise
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{path / STAGE} cannot be used: {error!r:.200}") from error
 
@@ -206,7 +204,9 @@ def base_files(source: CheckpointFolder) -> dict[str, str]:
     """Hashes the files of a checkpoint that decide on the model."""
     beside = [source.folder / name for name in ("config.json", "tokenizer.model")]
     files = [*source.files, *(file for file in beside if file.is_file())]
-    return {file.name: file_digest(file) for file in files}
+    # with their folders: shards of one name may lie in several
+    below = {file: file.relative_to(source.folder).as_posix() for file in files}
+    return {name: file_digest(file) for file, name in below.items()}
 
 
 def named_weights(folder: str | Path) -> str:

@@ -1,4 +1,9 @@
-"""Resizing as the originals had it: width first, then height, whatever Pillow's version does."""
+"""Resizing as the originals had it: width first, then height, whatever Pillow's version does.
+
+All preprocessing of our own resamples here. Mask2Former keeps transformers' processor, which calls
+Pillow's `resize` itself: on the squares that it gets, every version goes width first; for other
+shapes constraints.txt holds Pillow below 13.
+"""
 
 from __future__ import annotations
 

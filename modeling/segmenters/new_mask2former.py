@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from collavo.errors import CheckpointError, UserError
+from collavo.errors import CheckpointError
 from collavo.json_files import read_object
 from collavo.modeling.pretrained import load_pretrained
 from collavo.modeling.segmenters.mask2former_loading import quiet_loading
@@ -47,12 +47,10 @@ def read_processor(folder: Path) -> ProcessorSettings:
         CheckpointError: It does not bring images to one square size that 32 divides.
     """
     path = folder / PROCESSOR
+    fields = read_object(path, CheckpointError)
     try:
-        fields = read_object(path, CheckpointError)
         height, width = int(fields["size"]["height"]), int(fields["size"]["width"])
         mean, std = tuple(fields["image_mean"]), tuple(fields["image_std"])
-    except UserError:
-        raise
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(
             f"{path} names no size with height and width, image_mean and image_std: {error}"

@@ -28,6 +28,7 @@ from collavo.modeling.segmenters.new_mask2former import (
 from collavo.modeling.segmenters.panoptic import Thresholds
 from collavo.modeling.segmenters.source import segmenter_folder
 from collavo.modeling.segmenters.training_model import TrainedMask2Former
+from collavo.modeling.weights import weights_digest
 
 RECIPE = 1
 """Counts changes of losses and batches that change what a training gives."""
@@ -118,8 +119,10 @@ class SegmenterTask:
         plan = PanopticPlan(sources, cfg.TRAIN.BATCH_SIZE, queries, cfg.RANDOM_SEED)
         model = TrainedMask2Former(segmenter, processor.mean, processor.std).to(device)
         shape = hashlib.sha256((folder / "config.json").read_bytes()).hexdigest()[:16]
+        begin = "random" if cfg.TRAIN.INIT == "random" else weights_digest(folder, FILES)
         data = [source.fingerprint() for source in sources]
         content = {"recipe": RECIPE, "model": shape, "size": processor.size, "data": data}
+        content["begin"] = begin
         about: dict[str, Any] = {"trained_on": [spec.name for spec in specs], "recipe": RECIPE}
         limits = given_thresholds(cfg) or vars(own_thresholds(segmenter.config))
         if Thresholds(**limits) != Thresholds():

@@ -25,6 +25,15 @@ def test_both_ways_are_measured_and_compared(
     assert "| mme (2 an image) | 2 / 1 |" in page and page.strip() in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("mode", ["bf16", "profile", "memory"])
+def test_the_other_measurements(tmp_path: Path, mode: str) -> None:
+    state = tmp_path / "state.json"
+    arguments = [mode, "--questions", "2", "--many", "20", "--loads", "mme", "--ranks", "4"]
+    arguments += ["--small", "--work", str(tmp_path / "work"), "--state", str(state)]
+    assert eval_throughput.main([*arguments, "--page", str(tmp_path / "page.md")]) == 0
+    assert json.loads(state.read_text())[mode]
+
+
 def test_a_checkout_answers_as_it_does_itself(
     repository: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

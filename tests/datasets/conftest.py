@@ -182,3 +182,12 @@ def training_scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("training") / "scenes"
     build.write(folder, SCENES, processes=1)
     return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with the images a.png, b.png and images/c.png."""
+    (tmp_path / "images").mkdir()
+    for number, name in enumerate(("a.png", "b.png", "images/c.png")):
+        Image.new("RGB", (8, 6), (number * 50, 90, 40)).save(tmp_path / name)
+    return tmp_path

@@ -5,51 +5,21 @@ from __future__ import annotations
 import base64
 import io
 import itertools
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
+from collavo.datasets.evaluation.generic_multi_choice import letters_in
 from collavo.datasets.registration.catalog import metadata_of, notes_of, samples_of
 from collavo.errors import ConfigError, DataError, UserError
-from collavo.records import Sample
-from collavo.registry import EVALUATORS
+from tests.datasets.own_rows import labels, name_of, read, score
 
-_NUMBERS = itertools.count()
 ASKED = {"question": "Which color?", "answer": "red"}
 CHOICE = {"question": "Which?", "image": "a.png", "options": ["Apples", "Pears", "Plums"]}
 
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A folder with the images a.png, b.png and images/c.png."""
-    (tmp_path / "images").mkdir()
-    for number, name in enumerate(("a.png", "b.png", "images/c.png")):
-        Image.new("RGB", (8, 6), (number * 50, 90, 40)).save(tmp_path / name)
-    return tmp_path
-
-
-def read(folder: Path, *rows: dict[str, Any], options: str = "") -> list[Sample]:
-    return samples_of(name_of(folder, *rows, options=options))
-
-
-def name_of(folder: Path, *rows: dict[str, Any], options: str = "") -> str:
-    file = folder / f"rows{next(_NUMBERS)}.jsonl"
-    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return f"jsonl:{file}{options}"
-
-
-def labels(samples: list[Sample]) -> list[list[str]]:
-    return [[Path(image.label).name for image in sample.images] for sample in samples]
-
-
-def score(name: str, texts: list[str]) -> dict[str, Any]:
-    samples, metadata = samples_of(name), metadata_of(name)
-    answers = {s.sample_id: text for s, text in zip(samples, texts, strict=True)}
-    evaluator = EVALUATORS.get(metadata.evaluator_type)()
-    return dict(evaluator.evaluate(samples, answers, metadata.as_dict()).scores)
+PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(80)).decode()
 
 
 @pytest.mark.parametrize(
@@ -63,6 +33,9 @@ def score(name: str, texts: list[str]) -> dict[str, Any]:
         {"images": [{"image_url": {"url": "a.png"}}]},
         {"image_1": "a.png", "image_2": None},
         {"image": "", "img": "a.png"},
+        {"image": {"bytes": None, "path": None}, "img": {"file": "a.png"}},
+        {"images": [["a.png"]]},
+        {"image": "a.png", "image_url": "https://there/x/a.png", "video_id": "v1"},
     ],
 )
 def test_names_that_images_stand_under(folder: Path, fields: dict[str, Any]) -> None:
@@ -82,6 +55,14 @@ def test_names_that_images_stand_under(folder: Path, fields: dict[str, Any]) -> 
         ({"image": "a.png", "audio_path": "a.wav"}, "'audio_path' holds a video or audio"),
         ({"file": "talk.MP3"}, "'file' holds a video or audio"),
         ({"question": "<video>\nWhat?"}, "holds <video>"),
+        ({"question": "<image>\nWhat?"}, "says <image>, but the row has no image"),
+        ({"blob": PNG}, "'blob' looks like an image"),
+        ({"blob": {"kind": "image_url", "of": {"url": "a.png"}}}, "'blob' looks like an image"),
+        ({"blob": [{"path": "a.png"}]}, "'blob' looks like an image"),
+        ({"media": [{"path": "a.mp4"}]}, "'media' holds a video or audio"),
+        ({"images": ["a.mp4"]}, "'images' holds a video or audio"),
+        ({"video_id": 7}, "'video_id' holds a video or audio"),
+        ({"blob": "data:video/mp4;base64,AA"}, "'blob' holds a video or audio"),
         ({"image": 7}, "must be a path or base64, got 7"),
         ({"image": {"width": 3}}, "object without bytes or path; it has 'width'"),
         ({"image": "a.png", "image_2": "b.png"}, "images stand in 'image' and in 'image_2'"),
@@ -101,6 +82,8 @@ def test_an_image_that_is_not_read_is_refused(
         {},
         {"image": None, "video": None, "images": [], "audio": ""},
         {"source": "see b.png. It is large", "has_image": False, "height": 300},
+        {"image": None, "image_id": 7, "image_type": "chart", "num_images": 0},
+        {"image": {"bytes": None, "path": None}, "images": [None, ""], "img": "  "},
     ],
 )
 def test_questions_without_image_stay_possible(folder: Path, fields: dict[str, Any]) -> None:
@@ -113,6 +96,39 @@ def test_what_is_not_used_is_named(folder: Path) -> None:
     assert list(notes_of(name)) == [
         "fields that are not used, with the rows that have them: 'why' (1), 'level' (1)."
     ]
+
+
+def test_none_asks_without_whatever_there_is(folder: Path) -> None:
+    rows = [{"blob": "a.png"}, {"image": "gone.png"}, {"question": "<image> Which?"}]
+    name = name_of(folder, *({**ASKED, **row} for row in rows), options="?images=none")
+    assert labels(samples_of(name)) == [[], [], []]
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"img_path": "b.png"}, "'img_path'"),
+        ({"second": "b.png"}, "'second'"),
+        ({"images": ["a.png", "b.png"]}, "'images'"),
+        ({"mask": PNG}, "'mask'"),
+        ({"img_path": "images/a.png"}, ""),
+        ({"images": ["a.png"], "title": "b"}, ""),
+    ],
+)
+def test_images_beside_the_one_that_is_shown_are_told(
+    folder: Path, fields: dict[str, Any], told: str
+) -> None:
+    name = name_of(folder, {**ASKED, "image": "a.png", **fields})
+    assert labels(samples_of(name)) == [["a.png"]]
+    said = [note for note in notes_of(name) if "is not shown, beside the one in 'image'" in note]
+    assert [told in note for note in said] == [True] * bool(told)
+
+
+def test_questions_without_an_image_are_counted(folder: Path) -> None:
+    name = name_of(folder, {**ASKED, "image": "a.png"}, ASKED, ASKED)
+    samples_of(name)
+    (said,) = notes_of(name)
+    assert said.startswith("the question has no image (2 rows, first ") and "line 2" in said
 
 
 @pytest.mark.parametrize("field", ["images", "image", "numbered"])
@@ -133,7 +149,11 @@ def test_several_images(folder: Path, field: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", [["A", "C"], "A, C", "A and C", "AC", "A;C", ["Apples", "Plums"]]
+    "answer",
+    [
+        *(["A", "C"], "A, C", "A and C", "AC", "CA", "A;C", "A|C", "(A)(C)", '["A", "C"]'),
+        *(["Apples", "Plums"], "Apples, Plums", "A. Apples, C. Plums", [0, 2], "0, 2"),
+    ],
 )
 def test_several_right_options_are_a_set(folder: Path, answer: Any) -> None:
     name = name_of(folder, {**CHOICE, "answer": answer}, {**CHOICE, "answer": "B"})
@@ -142,9 +162,44 @@ def test_several_right_options_are_a_set(folder: Path, answer: Any) -> None:
     assert score(name, ["A, C", "B"])["accuracy"] == 100
     assert score(name, ["A", "B"])["accuracy"] == 50
     assert score(name, ["C and A", "A, B"])["accuracy"] == 50
-    for metric in ("choice", "circular"):
+    assert list(score(name, ["A, C", "B"])["parsers"]) == ["official"]
+    for metric in ("choice", "circular", "multiple_choice", "ai2d", "mmmu"):
         with pytest.raises(ConfigError, match=r"1 questions have several right .*metric=multi"):
             samples_of(f"{name}?metric={metric}")
+
+
+@pytest.mark.parametrize(
+    ("text", "letters"),
+    [
+        ("A, C", "AC"),
+        ("a and c", "AC"),
+        ("The answers are A and C.", "AC"),
+        ("(A) red\n(C) a cat", "AC"),
+        ("A cat", "C"),
+        ("dark red and a cat", "BC"),
+        ("red and dark red", "AB"),
+        ("I think B", "B"),
+        ("green", ""),
+    ],
+)
+def test_all_letters_of_an_answer_are_read(text: str, letters: str) -> None:
+    options = {"A": "red", "B": "dark red", "C": "a cat", "I": "ink"}
+    assert "".join(letters_in(text, options)) == letters
+
+
+def test_an_option_of_two_letters_is_one_option(folder: Path) -> None:
+    (sample,) = read(folder, {**CHOICE, "options": ["A", "C", "AC"], "answer": "AC"})
+    assert sample.answers == ("C",)
+
+
+def test_answers_of_several_people_are_no_set(folder: Path) -> None:
+    ten = {**CHOICE, "answer": ["A"] * 9 + ["B"]}
+    with pytest.raises(DataError, match=r"A 9x, B 1x.*several people's"):
+        read(folder, ten)
+    assert read(folder, {**ten, "answer": ["A"] * 10})[0].answers == ("A",)
+    asked = {"question": "Is it?", "answers": ["yes", "no", "no"]}
+    with pytest.raises(ConfigError, match="'yes_no' does not score"):
+        read(folder, asked, options="?metric=yes_no")
 
 
 @pytest.mark.parametrize(
@@ -156,18 +211,93 @@ def test_several_right_options_are_a_set(folder: Path, answer: Any) -> None:
         {"A": "Apples", "B": "Pears", "C": "Plums"},
         {"c": "Plums", "a": "Apples", "b": "Pears"},
         "A: Apples\nB: Pears\nC: Plums",
+        "(A) Apples (B) Pears (C) Plums",
+        "A. Apples; B. Pears; C. Plums",
+        ["[A] Apples", "[B] Pears", "[C] Plums"],
+        ["A - Apples", "B - Pears", "C - Plums"],
+        ["Option A: Apples", "Option B: Pears", "Option C: Plums"],
     ],
 )
-@pytest.mark.parametrize("answer", ["B", "(b)", "B. Pears", "pears", "Pears", 1])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *("B", "(b)", "B.", "[B]", "**B**", "B. Pears", "B Pears", "B: pears", "pears", "Pears"),
+        *(1, 1.0, "1", ["B"], '["B"]', "Option B", "The answer is B", "Answer: B. Pears"),
+    ],
+)
 def test_options_that_bring_their_letter(folder: Path, options: Any, answer: Any) -> None:
     (sample,) = read(folder, {**CHOICE, "options": options, "answer": answer})
     assert sample.options == ("Apples", "Pears", "Plums")
     assert sample.answers == ("B",)
 
 
-def test_texts_that_begin_like_letters_stay(folder: Path) -> None:
-    (sample,) = read(folder, {**CHOICE, "options": ["B. Pitt", "A. Ford"], "answer": "A. Ford"})
-    assert sample.options == ("B. Pitt", "A. Ford") and sample.answers == ("B",)
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["B. Pitt", "A. Ford"],
+        ["A. Lincoln", "G. Bush"],
+        ["A cat", "A dog"],
+        ["1. x", "2. y"],
+        ["A", "B"],
+        ["1.5", "2.5"],
+    ],
+)
+def test_texts_that_begin_like_letters_stay(folder: Path, options: list[str]) -> None:
+    (sample,) = read(folder, {**CHOICE, "options": options, "answer": options[1]})
+    assert sample.options == tuple(options) and sample.answers == ("B",)
+
+
+@pytest.mark.parametrize(
+    ("fields", "answers"),
+    [
+        ({"options": {"1": "x", "2": "y"}}, {"1": "A", 2: "B", "x": "A"}),
+        ({"options": {"x1": "x", "x2": "y"}}, {"x2": "B"}),
+        (
+            {"options": ["1. x", "2. y"]},
+            {"1": "A", 2: "B", "(2)": "B", "y": "B", 3: ""},
+        ),
+        ({"options": ["0) x", "1) y"]}, {0: "A", "1": "B"}),
+        ({"option_a": "x", "option_b": "y"}, {"B": "B", "x": "A", 0: "A"}),
+        ({"option1": "x", "option2": "y"}, {"1": "A", 2: "B", "B": "B"}),
+        ({"options": ["5", "6", "7"]}, {"6": "B", 2: "C", 9: ""}),
+        ({"options": ["1,000", "2,000"]}, {"1,000": "A", "1000": ""}),
+    ],
+)
+def test_answers_by_the_options_own_names(
+    folder: Path, fields: dict[str, Any], answers: dict[Any, str]
+) -> None:
+    asked = {"question": "Which?", "image": "a.png", **fields}
+    for answer, letter in answers.items():
+        (sample,) = read(folder, {**asked, "answer": answer})
+        assert sample.answers == ((letter,) if letter else ()), answer
+
+
+def test_answers_that_could_be_two_options_are_refused(folder: Path) -> None:
+    with pytest.raises(DataError, match="name of one option and the text of another"):
+        read(folder, {**CHOICE, "options": {"1": "2", "2": "1"}, "answer": "1"})
+    rows = [{**CHOICE, "answer": number} for number in (1, 2, 3)]
+    with pytest.raises(DataError, match="line 3: .* count from 1, and are read from 0"):
+        read(folder, *rows)
+    assert read(folder, *rows, {**CHOICE, "answer": 0})[0].answers == ("B",)
+
+
+def test_options_that_the_question_lists_are_listed_once(folder: Path) -> None:
+    name = name_of(folder, {**CHOICE, "question": "Which?\nA. Apples\nB) Pears\n(C) Plums\nSay."})
+    (sample,) = samples_of(name)
+    assert sample.question == "Which?\nSay."
+    assert any("listed once" in note for note in notes_of(name))
+    (sample,) = read(folder, {**CHOICE, "question": "Which?\nA. Figs\nB. Pears\nC. Plums"})
+    assert "A. Figs" in sample.question
+
+
+def test_fields_that_lose_are_told(folder: Path) -> None:
+    row = {**CHOICE, "choices": ["x", "y"], "A": "z", "answer": "", "label": 1, "gold": "C"}
+    name = name_of(folder, row)
+    assert samples_of(name)[0].answers == ("B",)
+    assert "'choices' (1), 'A' (1), 'gold' (1)" in " ".join(notes_of(name))
+    assert read(folder, {"question": "", "text": "Which?", "answers": [], "answer": "x"})[
+        0
+    ].question == ("Which?")
 
 
 @pytest.mark.parametrize("word", ["None", "NA", "N/A", "null", "nan", "NaN"])
@@ -207,9 +337,15 @@ def test_ids_a_million_apart_are_copies_only_of_the_same_question(folder: Path) 
     first = {**CHOICE, "index": 7, "answer": "A"}
     copy = {**first, "index": 1_000_007, "options": ["Plums", "Apples", "Pears"], "answer": "B"}
     assert metadata_of(name_of(folder, first, copy)).evaluator_type == "mmbench"
-    for other in ({"question": "Another?"}, {"options": ["x", "y", "z"], "answer": "B"}):
+    others = ({"question": "Another?"}, {"options": ["x", "y", "z"]}, {"image": "b.png"})
+    for other in others:
         name = name_of(folder, first, {**copy, **other})
         assert metadata_of(name).evaluator_type == "choice", other
+    second = {**first, "index": 8}, {**copy, "index": 1_000_008, "question": "Another?"}
+    name = name_of(folder, first, copy, *second)
+    assert metadata_of(name).evaluator_type == "choice"
+    samples_of(name)
+    assert any("1 of the 2 questions whose ids differ" in note for note in notes_of(name))
 
 
 def test_numbers_that_are_none_and_zero(folder: Path) -> None:
@@ -224,66 +360,11 @@ def test_numbers_that_are_none_and_zero(folder: Path) -> None:
     assert (second.answers, second.category, second.options) == (("0",), "x", ())
 
 
-TALK = [
-    {"from": "human", "value": "<image>\nHow many?"},
-    {"from": "gpt", "value": "two"},
-    {"from": "human", "value": "Which color?"},
-    {"from": "gpt", "value": "red"},
-]
-
-
 @pytest.mark.parametrize(
-    ("turns", "question", "answers"),
-    [
-        (TALK[:2], "How many?", ("two",)),
-        (TALK[:1], "How many?", ()),
-        ([{"from": "system", "value": "Be brief."}, *TALK[:2]], "How many?", ("two",)),
-        ([{"from": "gpt", "value": "Hello."}, *TALK[:2]], "How many?", ("two",)),
-        (TALK, "Question: How many?\nAnswer: two\nQuestion: Which color?", ("red",)),
-        (TALK[:3], "Question: How many?\nAnswer: two\nQuestion: Which color?", ()),
-        (
-            [
-                {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "How?"}]},
-                {"role": "assistant", "content": "so"},
-            ],
-            "How?",
-            ("so",),
-        ),
-    ],
+    ("value", "category"), [(0, "0"), (0.0, "0"), ("0", "0"), (["a", "b"], "a, b"), (None, "")]
 )
-@pytest.mark.parametrize("field", ["conversations", "messages"])
-def test_turns_are_taken_by_role(
-    folder: Path, turns: Any, question: str, answers: tuple[str, ...], field: str
-) -> None:
-    name = name_of(folder, {"id": 1, "image": "a.png", field: turns})
-    (sample,) = samples_of(name)
-    assert (sample.question, sample.answers) == (question, answers)
-    said = " ".join(notes_of(name))
-    assert ("system turn" in said) == (turns[0].get("from") == "system")
-    assert ("several exchanges" in said) == question.startswith("Question:")
-
-
-@pytest.mark.parametrize(
-    ("turns", "said"),
-    [
-        ([{"value": "What?"}], "is from None; it may be from human, user"),
-        ([{"from": "narrator", "value": "What?"}], "is from 'narrator'"),
-        ([{"from": "gpt", "value": "It."}], "no turn is a user's"),
-        ([{"from": "human"}], "has no text"),
-        (["What?"], "must be a list of turns"),
-        ([{"role": "user", "content": [{"type": "video", "video": "a.mp4"}]}], "text and images"),
-    ],
-)
-def test_turns_of_nobody_are_refused(folder: Path, turns: Any, said: str) -> None:
-    with pytest.raises(DataError, match=said):
-        read(folder, {"image": "a.png", "conversations": turns})
-
-
-def test_images_that_turns_bring(folder: Path) -> None:
-    part = {"type": "image_url", "image_url": {"url": "b.png"}}
-    content = [part, {"type": "text", "text": "How?"}]
-    (sample,) = read(folder, {"messages": [{"role": "user", "content": content}]})
-    assert labels([sample]) == [["b.png"]]
+def test_categories(folder: Path, value: Any, category: str) -> None:
+    assert read(folder, {**ASKED, "category": value})[0].category == category
 
 
 @pytest.mark.parametrize("form", ["jsonl", "tsv", "list", "mapping"])
@@ -291,10 +372,11 @@ def test_one_rule_for_paths(folder: Path, form: str) -> None:
     """Inside the folder absolute paths and ".." are read, outside they are refused with a mend."""
     inside = [str(folder / "a.png"), f"{folder}/images/../a.png", "images/../a.png", "./a.png"]
     outside = ["/etc/passwd", "../x.png", f"{folder}/../x.png", "images/../../x.png"]
+    numbers = itertools.count()
 
     def named(path: str) -> str:
         if form == "tsv":
-            file = folder / f"p{next(_NUMBERS)}.tsv"
+            file = folder / f"p{next(numbers)}.tsv"
             file.write_text(f"index\timage_path\tquestion\tanswer\n1\t{path}\tQ?\tred\n")
             return f"tsv:{file}"
         value: Any = {"list": [path], "mapping": {"path": path, "bytes": None}}.get(form, path)
@@ -330,6 +412,8 @@ def test_encoded_images(folder: Path) -> None:
     buffer = io.BytesIO()
     Image.effect_noise((40, 30), 50).save(buffer, "PNG")
     text = base64.b64encode(buffer.getvalue()).decode()
+    assert len(PNG) < 256, "short ones are told from paths by how they begin"
+    assert read(folder, {**ASKED, "image": PNG})[0].images[0].read() == base64.b64decode(PNG)
     for value in (text, f"data:image/png;base64,{text}", [text], {"base64": text}):
         (sample,) = read(folder, {**ASKED, "image": value})
         assert sample.images[0].read() == buffer.getvalue()

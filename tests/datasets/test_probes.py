@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from collavo.datasets.evaluation.class_names import Everyday, Exact, FirstName
+from collavo.datasets.mappers.image import open_image
 from collavo.datasets.registration import roots
 from collavo.datasets.registration.catalog import metadata_of, samples_of
 from collavo.datasets.registration.readers.panoptic import read_panoptic
@@ -259,3 +260,22 @@ def test_what_cannot_be_asked(tmp_path, own):
     with pytest.raises(DataError, match="has no bbox"):
         samples_of(f"probe_class2box:{unboxed}")
     assert len(samples_of(f"probe_class2binary:{unboxed}")) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (".", "is no COCO panoptic JSON: a file_name in 'images' is '.', which names no file"),
+        ("", "names no file"),
+        ("/", "names no file"),
+        ("a\0.png", "is no image path"),
+        ("../x.png", "leaves the dataset folder"),
+        ("n" * 300 + ".png", "too long"),
+    ],
+)
+def test_image_names_of_no_file(own, name, said):
+    value = json.loads(own.read_text())
+    value["images"][0]["file_name"] = name
+    own.write_text(json.dumps(value))
+    with pytest.raises(DataError, match=said):
+        open_image(samples_of(f"probe_class2binary:{own}")[0].images[0])

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 from transformers import CLIPImageProcessor
 
 from collavo.errors import DataError
@@ -81,11 +87,19 @@ def test_padding_is_centred_in_the_mean_colour(size: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("size", [(50, 30), (30, 50), (28, 28), (29, 61), (14, 90)])
-def test_cropping_is_clip_s_own(size: tuple[int, int]) -> None:
+def test_cropping_is_clip_s_own(size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     own = CLIPImageProcessor(
         size={"shortest_edge": 28}, crop_size=28, do_rescale=False, do_normalize=False
     )
-    expected = own(noise(*size), return_tensors="np")["pixel_values"][0].transpose(1, 2, 0)
+    in_one_call = Image.Image.resize
+
+    def as_up_to_12(image: Image.Image, size: tuple[int, int], *how: Any, **more: Any) -> Any:
+        wide = in_one_call(image, (size[0], image.height), *how, **more)
+        return in_one_call(wide, size, *how, **more)
+
+    with monkeypatch.context() as patched:  # the processor calls Pillow, of whatever version
+        patched.setattr(Image.Image, "resize", as_up_to_12)
+        expected = own(noise(*size), return_tensors="np")["pixel_values"][0].transpose(1, 2, 0)
     assert np.array_equal(pixels(ShortestEdgeCrop(28, 4)(noise(*size))), expected)
 
 
@@ -98,3 +112,60 @@ def test_only_equal_shapes_are_stacked() -> None:
 
 def test_policies_are_registered() -> None:
     assert list(IMAGE_POLICIES) == ["crop", "pad", "squash"]
+
+
+STD = (0.26862954, 0.26130258, 0.27577711)
+POLICIES = {"pad": PadToSquare, "square": ShortestEdgeCrop}
+
+
+def originals(folder: Path) -> Iterator[tuple[str, Path, torch.Tensor]]:
+    """Policy, image and the original's normalised pixels, (3, S, S), of a golden folder."""
+    if (folder / "preprocess" / "images.json").exists():
+        order = json.loads((folder / "preprocess" / "images.json").read_text())["order"]
+        found = load_file(folder / "preprocess" / "pixel_values.safetensors")
+        for policy in POLICIES:
+            for name, values in zip(order, found[f"pixel_values_{policy}"], strict=True):
+                yield policy, folder / "preprocess" / name, values
+        return
+    for key, values in load_file(folder / "preprocess.safetensors").items():
+        policy, name = key.split(".")
+        if policy in POLICIES:
+            yield policy, folder / "images" / f"{name}.png", values
+
+
+@pytest.mark.parametrize("system", ["llava15_a", "mmfuser_a", "convllava_a", "xmodel_a"])
+def test_pixels_are_the_originals(shared: Path, system: str) -> None:
+    cases = list(originals(shared / "golden" / system))
+    assert len({path for _, path, _ in cases}) >= 2
+    for policy, path, values in cases:
+        side = values.shape[-1]
+        wanted = (
+            values * torch.tensor(STD)[:, None, None] + torch.tensor(MEAN)[:, None, None]
+        ) * 255
+        with Image.open(path) as image:
+            made = POLICIES[policy](side, 1, MEAN)(image.convert("RGB")).picture
+        assert made is not None
+        assert torch.equal(made, wanted.round().to(torch.uint8)), (policy, path.name)
+
+
+def test_squashed_pixels_are_the_originals(shared: Path) -> None:
+    folder = shared / "golden" / "codefuse_a" / "preprocess"
+    values = load_file(folder / "case.safetensors")
+    files = sorted(folder.glob("*.png"))
+    assert len(files) == 4
+    for number, path in enumerate(files):
+        with Image.open(path) as image:
+            made = np.array(resize(image.convert("RGB"), (448, 448), Image.Resampling.BICUBIC))
+        wanted = values[f"resized_uint8_448_every4.{number}"].numpy()
+        assert np.array_equal(made[::4, ::4], wanted.transpose(1, 2, 0)), path.name
+
+
+def test_no_other_preprocessing_resamples(repository: Path) -> None:
+    calls = re.compile(r"\.(resize|thumbnail)\(|ImageOps\.(fit|contain|cover|pad|scale)\(")
+    for folder in ("collavo/engine", "datasets", "modeling", "benchmarks"):
+        for file in (repository / folder).rglob("*.py"):
+            if file.parts[-2:] == ("image_policies", "resize.py"):
+                continue
+            for line in file.read_text(encoding="utf-8").splitlines():
+                # by the nearest pixel both orders are one
+                assert not calls.search(line) or "NEAREST" in line, f"{file}: {line.strip()}"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers.models.mask2former.modeling_mask2former import (
     dice_loss,
     sigmoid_cross_entropy_loss,
@@ -280,3 +282,20 @@ def test_a_checkpoint_brings_its_own_thresholds(checkpoint: Path, tmp_path: Path
 def test_plans_take_a_batch_of_the_config(checkpoint: Path) -> None:
     plan = PanopticPlan([_Squares()], 4, 30, 0)
     assert plan.batch(0, slice(None)).order.shape == (4, 30)
+
+
+def test_a_training_is_told_by_the_weights_that_it_begins_with(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shutil.copytree(checkpoint, tmp_path / "own")
+    monkeypatch.setattr(training, "open_sources", lambda *_: [_Squares()])
+
+    def told(*words: object) -> object:
+        return training.SegmenterTask.from_config(_cfg(folder, *words), "cpu").fingerprint()
+
+    own, drawn = told("TRAIN.INIT", "weights"), told()
+    assert own != drawn
+    file = folder / "model.safetensors"
+    save_file({k: v + 1 for k, v in load_file(file).items()}, file, {"format": "pt"})
+    assert told("TRAIN.INIT", "weights") != own
+    assert told() == drawn, "new weights take its shapes alone"

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import yaml
 from collavo.config import get_cfg
 from collavo.config.files import find_config, flatten, read_json_words, read_words, read_yaml
 from collavo.config.paths import assets_dir, cache_dir
-from collavo.engine.ablation.contents import state_of
+from collavo.engine.ablation.contents import asked_of, files_behind, plug_ins, trained_on
 from collavo.engine.ablation.plan import Arm, Plan, Settings, Stage
 from collavo.errors import ConfigError
 from collavo.json_files import read_object
@@ -186,10 +185,12 @@ def _job(plan: Plan, name: str, seed: int, given: Given, work: Path) -> Job:
     weights = str(stages[-1].export) if stages else line[0].weights
     settings = _filled(settings)
     settings["DATASETS.TEST"] = ",".join(plan.datasets)
-    _checked(f"arm {name}, evaluation", settings)
+    cfg = _checked(f"arm {name}, evaluation", settings)
     trained = stages[-1].folder.name if stages else weights
-    behind = _behind(settings, _OF_TRAINING, given, "" if stages else weights)
-    digest = _digest([trained, _relevant(settings, _OF_TRAINING), behind])
+    named = settings if stages else {**settings, "MODEL.WEIGHTS": weights}
+    behind = files_behind(_relevant(named, _OF_TRAINING), built_in=not stages)
+    kept = [trained, _relevant(settings, _OF_TRAINING), behind, asked_of(cfg), plug_ins()]
+    digest = _digest(kept)
     folder = work / "arms" / name / f"seed-{seed}" / digest
     settings |= {"MODEL.WEIGHTS": weights, "RESUME_FROM": "", "EVAL.RUN_DIR": str(folder / "eval")}
     return Job(name, seed, folder, stages, settings)
@@ -209,8 +210,9 @@ def _train_stages(
                 f"arm {arm.name}: {stage.file} says not what to train (TRAIN.MODULES is empty)"
             )
         before = found[-1].folder.name if found else ""
-        behind = _behind(settings, _OF_EVALUATION, given)
-        digest = _digest([before, _relevant(settings, _OF_EVALUATION), behind])
+        behind = files_behind(_relevant(settings, _OF_EVALUATION), built_in=not found)
+        kept = [before, _relevant(settings, _OF_EVALUATION), behind, trained_on(cfg), plug_ins()]
+        digest = _digest(kept)
         folder = work / "stages" / f"{cfg.TRAIN.STAGE}-{digest}"
         found.append(TrainStage(folder, settings, str(found[-1].export) if found else ""))
     return tuple(found)
@@ -257,36 +259,6 @@ def _relevant(settings: Settings, others: tuple[str, ...]) -> dict[str, Any]:
         for key, value in settings.items()
         if key not in _PLACES and not key.startswith(others) and key != "EVAL.BOOTSTRAP"
     }
-
-
-def _behind(
-    settings: Settings, others: tuple[str, ...], given: Given, weights: str = ""
-) -> dict[str, str]:
-    """What lies behind the paths of a configuration, so that new content is a new piece of work.
-
-    Args:
-        settings: The configuration.
-        others: Keys that do not concern it.
-        given: The command line, for the plug-ins.
-        weights: The weights of an arm that is not trained.
-    """
-    texts = [*_texts(_relevant(settings, others)), weights, *given.user_dir.split(",")]
-    return {text: state for text in texts if (state := state_of(text))}
-
-
-def _texts(value: Any) -> Iterator[str]:
-    """All texts in a value, and the places in those like "llava:/data/x.json?images=/data"."""
-    if isinstance(value, str):
-        yield value
-        for part in re.split("[?&]", value):
-            yield part
-            yield part.partition("=")[2] or part.partition(":")[2]
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _texts(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _texts(item)
 
 
 def _digest(content: Any) -> str:

@@ -65,14 +65,12 @@ def open_data(
         DataError: A source is broken, or samples are too long for the model.
         MissingFileError: A file is not there.
     """
-    given: list[Any] = [*cfg.TRAIN.DATA, *filter(None, cfg.DATASETS.TRAIN.split(","))]
-    if not given:
+    specs = given_sources(cfg)
+    if not specs:
         raise ConfigError(
             "TRAIN.DATA is empty: name what to train on, such as "
             "llava:/data/llava_v1_5_mix665k.json?images=/data, or miniature:vl to try it out"
         )
-    use_root(cfg.DATASETS.ROOT)
-    specs = [_rooted(parse_source(one)) for one in given]
     mix = open_mix(
         specs,
         cfg.RANDOM_SEED,
@@ -102,6 +100,18 @@ def open_data(
         for name, source in zip(mix.names, mix.sources, strict=True):
             logger.info("%s: %d conversations, weight %g", name, len(source), source.spec.weight)
     return TrainingData(mix, plan)
+
+
+def given_sources(cfg: Any) -> list[SourceSpec]:
+    """Reads TRAIN.DATA and DATASETS.TRAIN; opens none of the sources.
+
+    Raises:
+        ConfigError: One is described wrongly.
+        MissingFileError: A path is neither there nor below the datasets' root.
+    """
+    use_root(cfg.DATASETS.ROOT)
+    given: list[Any] = [*cfg.TRAIN.DATA, *filter(None, cfg.DATASETS.TRAIN.split(","))]
+    return [_rooted(parse_source(one)) for one in given]
 
 
 def _rooted(spec: SourceSpec) -> SourceSpec:

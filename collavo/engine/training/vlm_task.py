@@ -22,6 +22,7 @@ from collavo.engine.training.data import TrainingData, open_data
 from collavo.engine.training.examples import ExampleMaker
 from collavo.engine.training.setup import has_parted_weights
 from collavo.engine.training.task import LossParts, Place
+from collavo.errors import ConfigError
 from collavo.modeling.llms.chat import IGNORE_INDEX
 from collavo.modeling.llms.chat_templates import get_chat_template
 from collavo.modeling.losses.base import Rows
@@ -88,7 +89,12 @@ class VLMTask:
         self.model: nn.Module = model
         self.data, self._make, self._loss, self._parts = data, make, loss, parts
         self._tasks = {name: number for number, name in enumerate(data.names)}
-        self._start = {"model": model.fingerprint(), "data": data.fingerprint()}
+        segmenter = "none" if parts.segmenter is None else parts.segmenter.fingerprint()
+        self._start = {
+            "model": model.fingerprint(),
+            "segmenter": segmenter,
+            "data": data.fingerprint(),
+        }
 
     @classmethod
     def from_config(cls, cfg: Any, device: str, is_main: bool = True) -> VLMTask:
@@ -196,7 +202,7 @@ class VLMTask:
         return found
 
     def fingerprint(self) -> Mapping[str, Any]:
-        """The weights it begins with, and the data."""
+        """The weights it begins with, the segmenter's, and the data."""
         return self._start
 
     def evaluated(self, step: int) -> Model:

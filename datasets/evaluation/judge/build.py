@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -55,12 +56,12 @@ class _Unasked(Backend):
         super().__init__(cfg.JUDGE.MODEL)
         self._cfg = cfg.JUDGE
 
-    @property
+    @cached_property
     def identity(self) -> str:
         if self._cfg.BACKEND == "hf":
-            from collavo.modeling.pretrained import content_of
+            from collavo.datasets.evaluation.judge.local_backend import local_identity
 
-            return content_of(self.model, self._cfg.REVISION)
+            return local_identity(self.model, self._cfg.REVISION)
         from collavo.datasets.evaluation.judge.openai_backend import endpoint_identity
 
         return endpoint_identity(self.model, self._cfg.BASE_URL)

@@ -14,6 +14,11 @@ DEFAULT_TOKENS = 256
 """Tokens of a reply at most where the protocol sets no limit."""
 
 
+def local_identity(model: str, revision: str) -> str:
+    """Names a model on this machine by its content; an endpoint may have one of the same name."""
+    return f"local {content_of(model, revision)}"
+
+
 class LocalBackend(Backend):
     """A causal language model of the Hugging Face kind, one call at a time.
 
@@ -44,7 +49,7 @@ class LocalBackend(Backend):
     @cached_property
     def identity(self) -> str:
         """The content of the model's folder, or a hub id with its revision."""
-        return content_of(self.model, self._revision or "")
+        return local_identity(self.model, self._revision or "")
 
     def complete(self, call: Call) -> Reply:
         with self._lock:

@@ -31,6 +31,14 @@ def literal(text: str) -> Any:
         return None
 
 
+def listed(value: Any) -> Any:
+    """Returns the list that a text writes ("['a', 'b']"); any other value as it is."""
+    if not (isinstance(value, str) and value.startswith("[") and value.endswith("]")):
+        return value
+    found = literal(value)
+    return found if isinstance(found, list) else value
+
+
 def _as_python(text: str) -> str:
     """Words a list as Python does; a text that is no list stays as it is."""
     try:

@@ -6,10 +6,11 @@ Source: https://cocodataset.org/#format-data, "Panoptic Segmentation".
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -159,8 +160,8 @@ def _image(images: Mapping[Any, Any], annotation: Mapping[str, Any]) -> Panoptic
     image = images[number]
     name = image["file_name"]
     for what, value in (("images", name), ("annotations", annotation["file_name"])):
-        if not isinstance(value, str) or not value:
-            raise ValueError(f"a file_name in {what!r} is {value!r:.60}")
+        if not isinstance(value, str) or not PurePosixPath(value).name:
+            raise ValueError(f"a file_name in {what!r} is {value!r:.60}, which names no file")
     return PanopticImage(
         file_name=name,
         png=annotation["file_name"],
@@ -325,7 +326,7 @@ def frame_or_none(photo: ImageRef) -> Frame | None:
     Raises:
         DataError: It cannot be read.
     """
-    if photo.path is not None and not photo.path.exists():
+    if photo.path is not None and not os.path.exists(photo.path):  # False where it cannot be
         return None
     return frame_of(photo)
 

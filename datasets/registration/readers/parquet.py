@@ -54,6 +54,36 @@ def image_folder(file: Path) -> Path:
     return file.parent.parent if file.parent.name == "data" else file.parent
 
 
+def named_images(file: Path, column: str) -> Iterator[str]:
+    """Yields the paths that an image column names, beside bytes or in their stead.
+
+    Args:
+        file: A parquet file.
+        column: Texts, structs with `path`, or lists of either.
+    """
+    import pyarrow.parquet as pq
+
+    reader = pq.ParquetFile(file)
+    leaves = [reader.schema.column(k) for k in range(len(reader.schema))]
+    texts = [leaf.path for leaf in leaves if str(leaf.logical_type) == "String"]
+    wanted = [
+        path
+        for path in texts
+        if path == column
+        or (path.startswith(f"{column}.") and path.endswith((".path", ".element")))
+    ]
+    for batch in reader.iter_batches(columns=wanted) if wanted else ():
+        yield from _texts_in(batch.to_pylist())
+
+
+def _texts_in(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _texts_in(item)
+
+
 def _rows_of(file: Path, root: Path, find_images: bool) -> Iterator[Row]:
     note_opened(file)
     with _guarded(file):

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from collavo.datasets.registration.readers.cells import NoCell, TextCell
-from collavo.datasets.registration.readers.literals import literal
+from collavo.datasets.registration.readers.literals import listed
 from collavo.datasets.registration.readers.notes import note
 from collavo.datasets.registration.readers.records import Cell, Record, read_records
 from collavo.datasets.registration.readers.rows import Row
@@ -217,7 +217,7 @@ def _key(index: str) -> str:
 
 def _listed(text: str, place: str) -> list[str]:
     """The texts of a cell that holds one text or a list of them."""
-    values = literal(text) if text.startswith("[") and text.endswith("]") else None
+    values = listed(text)
     if not isinstance(values, list):
         return [text]
     names = [str(value) for value in values if value is not None and value != ""]
