@@ -148,8 +148,12 @@ class ParquetSource:
         for values in (self._rows, self._images, self._turns, self._lengths):
             whole.update(values.tobytes())
         for layout in self._layouts:
-            root = self._root or image_folder(layout.file)
-            whole.update(images_state(root, named_images(layout.file, layout.image)).encode())
+            named = list(named_images(layout.file, layout.image))
+            folders = (
+                (self._root,) if self._root else (layout.file.parent, image_folder(layout.file))
+            )
+            for folder in dict.fromkeys(folders) if named else ():
+                whole.update(images_state(folder, named).encode())
         return whole.hexdigest()
 
     def _name(self, file: int, place: int) -> str:

@@ -138,6 +138,31 @@ def test_images_that_hugging_face_only_names(
         open_mix([str(path)])
 
 
+@pytest.mark.parametrize(
+    ("image", "kind"),
+    [
+        ("a.png", pa.string()),
+        (["a.png"], pa.list_(pa.string())),
+        ({"bytes": None, "path": "a.png"}, None),
+        ([{"bytes": None, "path": "a.png"}], None),
+    ],
+)
+def test_the_fingerprint_tells_of_images_that_are_only_named(
+    write: Callable[..., Path], png: bytes, image: Any, kind: Any
+) -> None:
+    field = "images" if isinstance(image, list) else "image"
+    texts = {field: kind} if kind is not None else {}
+    path = write([{field: image, "prompt": "q", "ground_truth": "a"}], **texts)
+    photo = path.parent / "a.png"
+    photo.write_bytes(png)
+    (path.parent / "beside.png").write_bytes(png)
+    first = open_mix([str(path)]).sources[0].fingerprint()
+    (path.parent / "beside.png").write_bytes(png + b" ")
+    assert open_mix([str(path)]).sources[0].fingerprint() == first
+    photo.write_bytes(png + b" ")
+    assert open_mix([str(path)]).sources[0].fingerprint() != first
+
+
 def test_files_that_do_not_fit(
     write: Callable[..., Path],
     tmp_path: Path,
