@@ -17,6 +17,8 @@ from collavo.modeling.architectures.reuse import ENCODED, PREFIXED
 from collavo.records import Sample
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from collavo.engine.feature_cache import FeatureCache
     from collavo.modeling.architectures.base import Architecture, Generation, ImageContext
 
@@ -120,14 +122,32 @@ class Asker:
         Returns:
             The level, and the images' states; none where the level shares nothing.
         """
+        features = self._kept_features(batch) if self._level(batch) in ENCODED else None
         while (level := self._level(batch)) in ENCODED:
-            contexts = self._encode(batch, level)
-            self._check(batch, contexts, level)
+            contexts = self._encode(batch, level, features)
+            self._check(batch, contexts, level, features)
             if self._level(batch) == level:
                 return level, contexts
         return level, []
 
-    def _check(self, batch: Batch, contexts: Sequence[ImageContext], level: str) -> None:
+    def _kept_features(self, batch: Batch) -> list[Tensor] | None:
+        """Returns the levels of vision features of all images of a batch, where they are kept."""
+        if self._features is None or not batch.pictured:
+            return None
+        with self._stats.timed("vision"):
+            return self._features.levels(
+                [digest for item in batch.items for digest in item.digests],
+                [visual for item in batch.items for visual in item.visuals],
+                self.architecture.image_features,
+            )
+
+    def _check(
+        self,
+        batch: Batch,
+        contexts: Sequence[ImageContext],
+        level: str,
+        features: Sequence[Tensor] | None,
+    ) -> None:
         """Has the model compare each kind of prompt that is new with one of nothing shared."""
         if not batch.pictured:
             return
@@ -142,23 +162,23 @@ class Asker:
                 new[kind] = row
         for kind, row in new.items():
             context, visuals = contexts[row.owner], batch.items[row.owner].visuals
-            crayon = batch.crayon_of([row])
+            known: dict[str, Any] = {}
+            if features is not None:
+                places = batch.places(row.owner)
+                known["features"] = [each[places.start : places.stop] for each in features]
             with self._stats.timed("check"):
-                found = self.architecture.check_reuse(level, context, row.suffix, visuals, crayon)
+                found = self.architecture.check_reuse(
+                    level, context, row.suffix, visuals, batch.crayon_of([row]), **known
+                )
             self.ladder.take(kind, level, found)
 
-    def _encode(self, batch: Batch, level: str) -> list[ImageContext]:
+    def _encode(
+        self, batch: Batch, level: str, features: Sequence[Tensor] | None
+    ) -> list[ImageContext]:
         prefixes: list[tuple[int, ...]] = [()] * len(batch.items)
         for row in batch.rows:
             prefixes[row.owner] = row.tokens[: row.prefix]
-        known: dict[str, Any] = {}
-        if self._features is not None and batch.pictured:
-            with self._stats.timed("vision"):
-                known["features"] = self._features.levels(
-                    [digest for item in batch.items for digest in item.digests],
-                    [visual for item in batch.items for visual in item.visuals],
-                    self.architecture.image_features,
-                )
+        known: dict[str, Any] = {} if features is None else {"features": features}
         with self._stats.timed("prefill"):
             contexts = self.architecture.encode(
                 batch.visuals, batch.crayon, prefixes, level, **known

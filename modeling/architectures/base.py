@@ -245,6 +245,7 @@ class Architecture(nn.Module, ABC):
         suffix: Sequence[int],
         visuals: Visuals,
         crayon: CrayonPrompt | None,
+        features: Sequence[Tensor] | None = None,
     ) -> ReuseCheck | None:
         """Compares what `encode` shared with the same of one whole prompt, nothing shared.
 
@@ -257,6 +258,7 @@ class Architecture(nn.Module, ABC):
             suffix: The token ids after the prefix that it covers.
             visuals: The images.
             crayon: Their Crayon Prompt, or None.
+            features: As `encode` has them.
 
         Returns:
             The distance and its limit; None where there is nothing to compare, which passes.

@@ -405,12 +405,13 @@ class ComposedVLM(Architecture):
         suffix: Sequence[int],
         visuals: Visuals,
         crayon: CrayonPrompt | None,
+        features: Sequence[Tensor] | None = None,
     ) -> ReuseCheck | None:
         shared = context.cache
         if not isinstance(shared, PrefixCache):
             return None  # embeddings of the images, which no question goes into
         prompt = (*context.prefix_ids, *suffix)
-        embeds = self.embed_images(visuals, crayon) if visuals else None
+        embeds = self.embed_images(visuals, crayon, features) if visuals else None
         plain = self._prefill([prompt], embeds)[0].cache
         deviation, limit = last_layer_apart(shared, plain), LIMIT
         if deviation > limit and not self._keeps_float32:
