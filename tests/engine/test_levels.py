@@ -7,7 +7,10 @@ import logging
 from collections import Counter
 
 import pytest
+from PIL import Image
 
+from collavo.cli.main import main
+from collavo.modeling.architectures.composition import ComposedVLM
 from tests.engine.conftest import PLUGIN
 from tests.engine.test_processes import finish
 
@@ -142,8 +145,6 @@ def test_questions_without_image_are_not_checked(ladder):
 def test_each_new_kind_of_prompt_is_checked_and_falls_for_itself(ladder):
     bench = ladder.bench
     for k, width in enumerate((20, 20, 24, 40, 40, 44)):
-        from PIL import Image
-
         Image.new("RGB", (width, 12), (k * 30, 9, 9)).save(bench.data / f"{k}.png")
     right = bench.run(EVAL__REUSE="none").bytes
     run, reuse, calls = ladder("two_way_wide")
@@ -158,8 +159,6 @@ def test_each_new_kind_of_prompt_is_checked_and_falls_for_itself(ladder):
 
 
 def test_the_kinds_that_are_checked_are_not_without_number(ladder, monkeypatch):
-    from PIL import Image
-
     monkeypatch.setattr("collavo.engine.levels.MOST_KINDS", 3)
     for k, width in enumerate((20, 21, 22, 40, 41, 42)):
         Image.new("RGB", (width, 12), (k * 30, 9, 9)).save(ladder.bench.data / f"{k}.png")
@@ -238,3 +237,31 @@ def test_a_dry_run_checks_and_writes_nothing(ladder):
     run, _, calls = ladder("two_way", "--dry-run")
     assert calls["check prefix"] == 1
     assert not list(ladder.bench.save.rglob("checks"))
+
+
+def test_the_built_in_model_passes_and_a_broken_prefix_of_its_falls(no_root, tmp_path, monkeypatch):
+    """The whole way: crayon, images, keys and values of the last layer."""
+
+    def run(*keys: str):
+        words = ["DATASETS.TEST=pope_test", "VIS.SAMPLES=0", f"SAVE_DIR={tmp_path}", *keys]
+        assert main(["eval", "--fresh", "--limit", "24", "--overrides", *words]) == 0
+        made = max(tmp_path.glob("*/*/results.json"), key=lambda f: f.stat().st_mtime_ns)
+        reuse = json.loads(made.read_text())["reuse"]
+        return made.with_name("predictions.jsonl").read_bytes(), reuse
+
+    whole, reuse = run()
+    (check,) = reuse["checks"]
+    assert reuse["level"] == "prefix" and check["passed"] and check["deviation"] < 1e-4
+    encode = ComposedVLM.encode
+
+    def broken(self, visuals, crayon, prefixes, reuse="prefix", features=None):
+        contexts = encode(self, visuals, crayon, prefixes, reuse, features)
+        if reuse == "prefix":
+            contexts[0].cache.values[-1][:, -1] += 0.5  # one position of the first image
+        return contexts
+
+    monkeypatch.setattr(ComposedVLM, "encode", broken)
+    fallen, reuse = run()
+    assert (reuse["asked"], reuse["level"], fallen) == ("prefix", "vision", whole)
+    assert [c["passed"] for c in reuse["checks"]] == [False]
+    assert "the last layer's keys and values of the prefix" in reuse["reason"]
