@@ -41,6 +41,7 @@ class CrayonMaker:
         mode: CRAYON.MODE.
         cache: Segments of earlier runs.
         pictures: Where to draw overlays, by the key of the unit; draws nothing by default.
+        class_names: The names of label ids; by default the segmenter's.
     """
 
     def __init__(
@@ -49,8 +50,10 @@ class CrayonMaker:
         mode: str,
         cache: SegmentCache | None = None,
         pictures: Mapping[str, Path] | None = None,
+        class_names: Sequence[str] | None = None,
     ) -> None:
         self._segmenter = segmenter if mode != "none" else None
+        self._names = class_names
         self._mode, self._cache = mode, cache
         self._pictures = dict(pictures or {})
         self._pool = ThreadPoolExecutor(1, "pictures") if self._pictures else None
@@ -85,7 +88,7 @@ class CrayonMaker:
         from collavo.modeling.crayon.prompt import make_crayon_prompt
 
         segments = self.find(items, pictures)
-        names = self._segmenter.class_names
+        names = self._segmenter.class_names if self._names is None else self._names
         for item in items:
             self._draw(item, names)
         prompt = make_crayon_prompt(segments, names, self._mode)
