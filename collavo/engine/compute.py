@@ -11,6 +11,7 @@ import torch
 from collavo.engine.asking import Answer, Asker
 from collavo.engine.board import EngineError
 from collavo.engine.images import Loaded, describe
+from collavo.engine.levels import Ladder
 from collavo.engine.limits import free_cached_memory, halves, is_fatal, is_out_of_memory
 from collavo.engine.prepare import Batch, Preparer, Row
 from collavo.engine.store import Stored
@@ -52,6 +53,11 @@ class Answerer:
         self._preparer, self._asker, self._emit = preparer, asker, emit
         self._device, self._reuse = device, reuse
         self._answered = self._failed = 0
+
+    @property
+    def ladder(self) -> Ladder:
+        """The level of reuse of each kind of prompt."""
+        return self._asker.ladder
 
     @property
     def images_at_once(self) -> int:

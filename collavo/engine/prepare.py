@@ -8,7 +8,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import TYPE_CHECKING, TypeVar
 
 import torch
@@ -90,13 +89,18 @@ class Batch:
         """Visual tokens of a unit's images."""
         return sum(visual.num_tokens for visual in self.items[owner].visuals)
 
+    def places(self, owner: int) -> range:
+        """Where a unit's images stand among those of all units."""
+        first = sum(len(item.visuals) for item in self.items[:owner])
+        return range(first, first + len(self.items[owner].visuals))
+
     def crayon_of(self, rows: Sequence[Row]) -> CrayonPrompt | None:
         """Repeats the Crayon Prompt of each row's images."""
         maps = self.crayon
         if maps is None or maps.semantic is None or maps.number is None:
             return None
-        bounds = [0, *accumulate(len(item.visuals) for item in self.items)]
-        chosen = [k for row in rows for k in range(bounds[row.owner], bounds[row.owner + 1])]
+        places = {owner: self.places(owner) for owner in {row.owner for row in rows}}
+        chosen = [k for row in rows for k in places[row.owner]]
         index = torch.tensor(chosen, device=maps.semantic.device)
         text = [maps.text[image] for image in chosen]
         return CrayonPrompt(maps.semantic[index], maps.number[index], text)

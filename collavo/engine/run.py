@@ -30,8 +30,9 @@ from collavo.engine.folder import (
     parent_folder,
     write_exit_code,
 )
+from collavo.engine.levels import Ladder, reuse_record
 from collavo.engine.markers import Markers
-from collavo.engine.store import PARTS, STARTED, Stored
+from collavo.engine.store import CHECKS, PARTS, STARTED, Stored
 from collavo.engine.tasks import MakeConfig, Task, fit_images, make_tasks
 from collavo.errors import (
     EXIT_FAILED_SAMPLES,
@@ -172,6 +173,7 @@ def _loop(
     rank = processes.rank
     part = opened.store.appender(PARTS, opened.launch, rank)
     markers = Markers(opened.store.appender(STARTED, opened.launch, rank, durable=False))
+    checks = opened.store.appender(CHECKS, opened.launch, rank)
     progress = Progress(processes.board, str(task.number), watchdog.beat)
     if processes.is_main and len(done):
         logger.info("%s: %d answers are on disk already", task.name, len(done))
@@ -181,6 +183,9 @@ def _loop(
             watching = replace(progress, show=display.show)
             emit = storing(part, watching)
             work = assemble(task, model, opened.store.folder, done, emit, processes.world)
+            work.answerer.ladder.keep(lambda row: checks.write([json.dumps(row)]))
+            if processes.is_main and work.answerer.ladder.reason:
+                logger.info("%s: %s", task.name, work.answerer.ladder.reason)
             try:
                 units = [u for u in work.units if opened.suspects.is_alone(u) or not suspects_only]
                 evaluate(
@@ -195,6 +200,7 @@ def _loop(
         raise
     finally:
         markers.close()
+        checks.close()
         part.close()
     sums = {**work.stats.sums, **memory_used(model.device)}
     processes.board.put(f"{task.number}/end/{rank}", sums)
@@ -227,6 +233,7 @@ def _score(
         verified = verify(task, model, stored, beat)
     about = {
         "verify": verified,
+        "reuse": reuse_record(Ladder(model.architecture, task.cfg.EVAL.REUSE), folder),
         "timings": sums,
         "memory": [
             {k: v for k, v in process.items() if k.startswith("peak_")} for process in everyone

@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from collavo.errors import ConfigError
+from collavo.modeling.architectures.reuse import ReuseCheck
 from collavo.modeling.image_policies.base import VisualInput
 from collavo.modeling.image_policies.square import Squash
 
@@ -139,6 +140,15 @@ class Architecture(nn.Module, ABC):
         return False
 
     @property
+    def reuse_levels(self) -> tuple[str, ...]:
+        """Those of `REUSE_LEVELS` that it allows; "single" is allowed, named or not.
+
+        By default all that needs no expanded cache, or, without a shared prefix, plain batches.
+        """
+        shared = ("prefix", "vision") if self.supports_prefix else ()
+        return (*shared, "batch", "single")
+
+    @property
     def device(self) -> torch.device:
         """Where the model runs."""
         return next((p.device for p in self.parameters()), torch.device("cpu"))
@@ -217,8 +227,8 @@ class Architecture(nn.Module, ABC):
                 to be scored.
             crayon: The Crayon Prompt of all images, prefix by prefix, or None.
             prefixes: For each of `visuals` the longest common token prefix of its prompts.
-            reuse: "prefix" keeps the prefix's keys and values, "vision" only what is computed of
-                the images outside the LLM.
+            reuse: "prefix" and "expanded" keep the prefix's keys and values, "vision" only what is
+                computed of the images outside the LLM.
             features: What `image_features` gave for the images, where it is known; given only to
                 architectures that have it.
         """
@@ -241,6 +251,33 @@ class Architecture(nn.Module, ABC):
         """
         raise TypeError(f"{type(self).__name__} shares no prefix; call generate")
 
+    def check_reuse(
+        self,
+        level: str,
+        context: ImageContext,
+        suffix: Sequence[int],
+        visuals: Visuals,
+        crayon: CrayonPrompt | None,
+        features: Sequence[Tensor] | None = None,
+    ) -> ReuseCheck | None:
+        """Compares what `encode` shared with the same of one whole prompt, nothing shared.
+
+        The engine asks for it on the first images of a run and on each new kind of prompt, and
+        goes one level down where the check fails. It should cost no more than one prefill.
+
+        Args:
+            level: The level of reuse that `context` was encoded for.
+            context: The state of one prompt's images.
+            suffix: The token ids after the prefix that it covers.
+            visuals: The images.
+            crayon: Their Crayon Prompt, or None.
+            features: As `encode` has them.
+
+        Returns:
+            The distance and its limit; None where there is nothing to compare, which passes.
+        """
+        return None
+
     def score_options(
         self,
         contexts: Sequence[ImageContext],
@@ -251,7 +288,7 @@ class Architecture(nn.Module, ABC):
         """Scores given answers on encoded images, without decoding.
 
         Args:
-            contexts: The images' states, of reuse "prefix".
+            contexts: The images' states, of a level that shares the prefix.
             suffixes: For each question the token ids after its image's prefix; never empty.
             owners: For each question the index of its image in `contexts`.
             options: For each question the token ids of its options; none empty.

@@ -27,6 +27,7 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 from collavo.errors import CheckpointError, DataError
 from collavo.modeling.architectures.base import Architecture, Generation, ImageContext, Visuals
 from collavo.modeling.architectures.image_embeds import ImageEmbeds
+from collavo.modeling.architectures.reuse import ReuseCheck
 from collavo.modeling.checkpoints.digest import file_digest
 from collavo.modeling.checkpoints.rules import TensorRule
 from collavo.modeling.image_policies.base import stacked
@@ -40,6 +41,7 @@ from collavo.modeling.ops.merge_embeds import (
 )
 from collavo.modeling.ops.prefill_cache import PrefillCache
 from collavo.modeling.ops.prefix_cache import PrefixCache
+from collavo.modeling.ops.prefix_check import LIMIT, last_layer_apart, noise_limit
 from collavo.modeling.ops.sampling import Sampler
 
 if TYPE_CHECKING:
@@ -424,6 +426,52 @@ class ComposedVLM(Architecture):
         prompts = [(*contexts[o].prefix_ids, *s) for o, s in zip(owners, suffixes, strict=True)]
         kept = [contexts[owner].cache for owner in owners]
         return self.generate_ids(prompts, type(kept[0]).join(kept), generation)
+
+    @torch.no_grad()
+    def check_reuse(
+        self,
+        level: str,
+        context: ImageContext,
+        suffix: Sequence[int],
+        visuals: Visuals,
+        crayon: CrayonPrompt | None,
+        features: Sequence[Tensor] | None = None,
+    ) -> ReuseCheck | None:
+        shared = context.cache
+        if not isinstance(shared, PrefixCache):
+            return None  # embeddings of the images, which no question goes into
+        prompt = (*context.prefix_ids, *suffix)
+        embeds = self.embed_images(visuals, crayon, features) if visuals else None
+        plain = self._prefill([prompt], embeds)[0].cache
+        deviation, limit = last_layer_apart(shared, plain), LIMIT
+        if deviation > limit and not self._keeps_float32:
+            batched = self._beside_another(prompt, embeds)
+            limit = noise_limit(last_layer_apart(plain, batched), plain.keys[-1].dtype)
+        return ReuseCheck(deviation, limit, "the last layer's keys and values of the prefix")
+
+    def _beside_another(self, prompt: Sequence[int], embeds: ImageEmbeds | None) -> PrefixCache:
+        """Computes a prompt's keys and values as a plain batch does: beside another, with a mask.
+
+        The other is the prompt backwards without its end. It has to hold other states: in 8 bits
+        the widest values of all rows decide on how each row is rounded.
+        """
+        both = None if embeds is None else type(embeds).join([embeds, embeds])
+        layout = self._laid_out([prompt[-2::-1], prompt], both)
+        mask = layout.mask.long()
+        cache = PrefillCache(self.llm.config)
+        with self.around_llm(both, layout):
+            cache.fill(
+                self.llm.get_decoder(),
+                inputs_embeds=self.embed(layout, both),
+                attention_mask=mask,
+                position_ids=(mask.cumsum(1) - 1).clamp(min=0),
+            )
+        return PrefixCache.split(cache, [mask.shape[1]] * 2)[1]
+
+    @property
+    def _keeps_float32(self) -> bool:
+        """Whether nothing in the decoder is computed in fewer bits; quantised weights are bytes."""
+        return all(p.dtype in (torch.float32, torch.float64) for p in self.llm.parameters())
 
     @torch.no_grad()
     def score_options(
