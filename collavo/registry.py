@@ -72,7 +72,8 @@ class Registry(Generic[T]):
         package: The package whose modules register built-in classes ("collavo.pipeline"). Its
             sources are searched for `@VARIABLE.register(...)`, where VARIABLE is the registry's
             name in this module; a registry made elsewhere knows what registers at run time.
-        base: The class that all of them are derived from, "module:Class"; "" for functions.
+        base: The class that all of them are derived from, "module:Class"; "" for functions
+            and protocols.
     """
 
     def __init__(self, kind: str, package: str, base: str = "") -> None:
@@ -284,9 +285,7 @@ IMAGE_POLICIES: Registry[ImagePolicy] = Registry(
 LLMS: Registry[LLMFamily] = Registry(
     "llm", "collavo.modeling.llms", "collavo.modeling.llms.base:LLMFamily"
 )
-LOSSES: Registry[TokenLoss] = Registry(
-    "loss", "collavo.modeling.losses", "collavo.modeling.losses.base:TokenLoss"
-)
+LOSSES: Registry[TokenLoss] = Registry("loss", "collavo.modeling.losses")
 MAPPERS: Registry[ImageMapper] = Registry(
     "mapper", "collavo.datasets.mappers", "collavo.datasets.mappers.vqa:ImageMapper"
 )

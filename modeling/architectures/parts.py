@@ -255,7 +255,7 @@ class PartSources:
             return kind.from_config({}, self.image_size, attn)
         if kind is CLIPVisionEncoder and _holds_published(folder):
             return _published_tower(folder, self.image_size, attn)
-        return kind.from_pretrained(folder, self.image_size, attn)
+        return kind.load(folder, self.image_size, attn)
 
     def files(self) -> dict[str, Path]:
         """The files that decide on what the parts compute, by names that are the same anywhere."""

@@ -68,7 +68,7 @@ class VisionEncoder(nn.Module, ABC):
         return cls(**fields)
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path, image_size: int, attn: str) -> Self:
+    def load(cls, folder: str | Path, image_size: int, attn: str) -> Self:
         """Loads it from the folder that VISION.WEIGHTS names.
 
         Raises:

@@ -101,7 +101,7 @@ class CLIPVisionEncoder(VisionEncoder):
         return cls(fields, size, attn if attn == "eager" else "sdpa")
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path, image_size: int = 0, attn: str = "sdpa") -> Self:
+    def load(cls, folder: str | Path, image_size: int = 0, attn: str = "sdpa") -> Self:
         """Loads a CLIP checkpoint of transformers; its positions are resized to another size."""
         source = load_pretrained(CLIPVisionModel, folder, "VISION.WEIGHTS")
         fields = source.config.to_dict()
