@@ -43,6 +43,7 @@ from collavo.errors import (
     UserError,
 )
 from collavo.modeling.weights import BUILTIN
+from collavo.pulse import during
 from collavo.results.report import Report, versions
 from collavo.results.table import print_report, print_summary
 from collavo.results.tracking import require_tracker, track
@@ -60,7 +61,8 @@ def run_eval(make_cfg: MakeConfig) -> int:
     Args:
         make_cfg: Builds the configuration for a benchmark.
     """
-    tasks = make_tasks(make_cfg)
+    with during("reading the datasets"):
+        tasks = make_tasks(make_cfg)
     cfg = tasks[0].cfg
     if cfg.WANDB:
         require_tracker()
@@ -71,7 +73,8 @@ def run_eval(make_cfg: MakeConfig) -> int:
         from collavo.engine.dry_run import plan_only
 
         return plan_only(tasks)
-    processes = start_processes(cfg.DEVICE, cfg.RANDOM_SEED, cfg.EVAL.TIMEOUT)
+    with during("starting torch and the processes"):
+        processes = start_processes(cfg.DEVICE, cfg.RANDOM_SEED, cfg.EVAL.TIMEOUT)
     from collavo.engine.models import Models
 
     models = Models(processes.device)
@@ -82,12 +85,14 @@ def run_eval(make_cfg: MakeConfig) -> int:
             if processes.is_main and not cfg.EVAL.DRY_RUN:
                 retry_suspects(tasks, processes.device)
             for task in tasks:
-                model = models.get(task.cfg)
+                with during("loading the model"):
+                    model = models.get(task.cfg)
                 task = fit_images(task, model.architecture.max_images)
                 if cfg.EVAL.DRY_RUN:
                     from collavo.engine.dry_run import dry_run
 
-                    codes.append(dry_run(task, model, processes))
+                    with during(f"{task.name}: planning and probing"):
+                        codes.append(dry_run(task, model, processes))
                 else:
                     codes.append(run_task(task, model, processes, len(tasks), reports))
     finally:
@@ -120,7 +125,8 @@ def run_task(
             "scenes: its figures say nothing of any other model. Name weights by MODEL.WEIGHTS",
             task.name,
         )
-    opened = open_folder(task, model, processes, datasets)
+    with during(f"{task.name}: looking up what is stored"):
+        opened = open_folder(task, model, processes, datasets)
     watchdog = Watchdog(float(task.cfg.EVAL.TIMEOUT))
     try:
         start = time.monotonic()
@@ -131,7 +137,8 @@ def run_task(
         everyone = _wait_for_others(task, processes)
         watchdog.stop()
         sums = timings(time.monotonic() - start, everyone, answered(), len(stored))
-        return _score(task, model, opened, sums, everyone, watchdog.beat, reports)
+        with during(f"{task.name}: scoring"):
+            return _score(task, model, opened, sums, everyone, watchdog.beat, reports)
     except KeyboardInterrupt as stop:
         # under a launcher SIGTERM may mean that another process died: no verdict of this one
         if processes.is_main and not (processes.launched and isinstance(stop, Terminated)):

@@ -27,6 +27,7 @@ from collavo.engine.training.trackers import open_trackers
 from collavo.engine.training.trainable import Trained, adapter_of, make_trainable
 from collavo.errors import EXIT_CRASH, EXIT_INTERRUPTED, EXIT_OK, ConfigError
 from collavo.modeling.checkpoints.running import running_statistics
+from collavo.pulse import during
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +75,10 @@ def run_stage(make_cfg: Callable[[str | None], Any]) -> tuple[int, str]:
     _check_batch(cfg, setup)
     from collavo.engine.training.tasks import build_task
 
-    with setup.accelerator.main_process_first():  # the others find its indices in the cache
+    with (
+        setup.accelerator.main_process_first(),  # the others find its indices in the cache
+        during(f"{cfg.TRAIN.STAGE}: loading the model and the training data"),
+    ):
         task = build_task(cfg, setup.device, setup.is_main)
     lora = {
         "rank": cfg.LORA.RANK,
@@ -147,7 +151,8 @@ def _train(stage: _Stage) -> bool:
     try:
         with asked_to_stop() as stopped:
             loop.hooks = _hooks(stage, checkpoints, optimizer, loop, meter, stopped)
-            finished = loop.run(first)
+            with during(""):  # the meter tells
+                finished = loop.run(first)
     finally:
         if meter is not None:
             meter.close()
