@@ -16,12 +16,11 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from collavo.errors import CheckpointError, DataError
@@ -32,6 +31,7 @@ from collavo.modeling.checkpoints.digest import file_digest
 from collavo.modeling.checkpoints.rules import TensorRule
 from collavo.modeling.image_policies.base import stacked
 from collavo.modeling.ops.decoding import generate_shared, score_options
+from collavo.modeling.ops.generate_plain import generate_plain
 from collavo.modeling.ops.merge_embeds import (
     IGNORE_INDEX,
     Layout,
@@ -355,28 +355,19 @@ class ComposedVLM(Architecture):
             last = [prompt[-1:] for prompt in prompts]
             return self._over_prefixes(contexts, last, range(len(last)), generation)
         layout = self._laid_out(prompts, embeds)  # padded on the left: all rows end together
-        eos = self.stop_ids(generation)
-        settings = GenerationConfig(
-            max_new_tokens=generation.max_new_tokens,
-            num_beams=generation.num_beams,
-            do_sample=False,
-            length_penalty=generation.length_penalty,
-            eos_token_id=eos,
-            pad_token_id=self.pad_token_id,
-            bos_token_id=self.llm.config.bos_token_id,
-            use_cache=True,
-        )
-        processors = LogitsProcessorList()
+        sampler = None
         if generation.do_sample:
-            processors.append(_Draw(Sampler(generation, [_key(prompt) for prompt in prompts])))
+            sampler = Sampler(generation, [_key(prompt) for prompt in prompts])
         with self.around_llm(embeds, layout, prefill=True):
-            new = cast("Any", self.llm).generate(
-                inputs_embeds=self.embed(layout, embeds),
-                attention_mask=layout.mask.long(),
-                generation_config=settings,
-                logits_processor=processors,
+            return generate_plain(
+                self.llm,
+                self.embed(layout, embeds),
+                layout.mask,
+                generation,
+                self.stop_ids(generation),
+                self.pad_token_id,
+                sampler,
             )
-        return [_until(row, set(eos)) for row in new.tolist()]
 
     @torch.no_grad()
     def encode(
@@ -523,25 +514,6 @@ class ComposedVLM(Architecture):
         )
 
 
-class _Draw(LogitsProcessor):
-    """Leaves only the token that the sampler draws, so that greedy search takes it."""
-
-    def __init__(self, sampler: Sampler) -> None:
-        self.sampler = sampler
-        self.step = 0
-
-    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        token = self.sampler.draw(scores.float(), range(len(scores)), self.step)
-        self.step += 1
-        return torch.full_like(scores, float("-inf")).scatter(1, token[:, None], 0.0)
-
-
 def _key(prompt: Sequence[int]) -> str:
     """What seeds a question's draws: its whole prompt, whatever part of it is shared."""
     return " ".join(map(str, prompt))
-
-
-def _until(row: Sequence[int], ends: set[int]) -> list[int]:
-    """The tokens up to the first end, which is kept."""
-    end = next((i + 1 for i, token in enumerate(row) if token in ends), len(row))
-    return list(row[:end])

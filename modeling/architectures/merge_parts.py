@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from collavo.modeling.adapters.quantize import dequantised
 from collavo.modeling.architectures.convert import SHARD_LIMIT, check_space, written_whole
 from collavo.modeling.architectures.merge import Merged, check_range, with_adapters
+from collavo.modeling.architectures.vlm_folder import LLM_FOLDER
 from collavo.modeling.checkpoints.artefact import stored_tensor
 from collavo.modeling.checkpoints.stage_folder import Stage
 from collavo.modeling.checkpoints.write import DTYPE_NAMES, Outgoing, cut_shards, write_shards
@@ -51,7 +52,7 @@ def merge_parts(
         write_shards(folder, cut_shards(outgoing, SHARD_LIMIT))
         text = json.dumps(model.stored_config(dtype), indent=2, sort_keys=True) + "\n"
         (folder / "config.json").write_text(text, encoding="utf-8")
-        beside = folder / kind.llm_folder
+        beside = folder / LLM_FOLDER
         beside.mkdir()
         text = json.dumps(model.llm_config, indent=2, sort_keys=True) + "\n"
         (beside / "config.json").write_text(text, encoding="utf-8")

@@ -20,10 +20,15 @@ from accelerate import init_empty_weights
 from torch import nn
 
 from collavo.errors import CheckpointError, ConfigError
-from collavo.json_files import read_object
 from collavo.modeling.adapters.quantize import make_place
 from collavo.modeling.architectures.composition import ComposedVLM
 from collavo.modeling.architectures.parts import PartNames, PartSources
+from collavo.modeling.architectures.vlm_folder import (
+    LLM_FOLDER,
+    MODEL_TYPE,
+    llm_config_of,
+    read_stored,
+)
 from collavo.modeling.checkpoints.artefact import apply_stage, base_of, write_artefact
 from collavo.modeling.checkpoints.digest import file_digest
 from collavo.modeling.checkpoints.folder import CheckpointFolder
@@ -43,12 +48,6 @@ if TYPE_CHECKING:
     from collavo.modeling.llms.chat import LLMTokenizer
     from collavo.modeling.vision_encoders.base import VisionEncoder
 
-MODEL_TYPE = "collavo_vlm"
-"""What config.json of a whole checkpoint says."""
-
-LLM_FOLDER = "llm"
-"""In a whole checkpoint, the LLM's own config.json and tokenizer, as its family reads them."""
-
 
 @ARCHITECTURES.register("vlm")
 class VLM(ComposedVLM):
@@ -66,7 +65,6 @@ class VLM(ComposedVLM):
 
     kind = "vlm"
     max_images = 8
-    llm_folder = LLM_FOLDER
 
     def __init__(
         self,
@@ -172,7 +170,7 @@ class VLM(ComposedVLM):
             model = cls(sources.names, encoder, family.load(folder, settings), tokenizer)
         for part in (model.vision_encoder, model.projector):
             part.to(settings.device, settings.dtype)
-        model.sources, model.llm_config = sources, _config_of(folder)
+        model.sources, model.llm_config = sources, llm_config_of(folder)
         model.origin = (str(folder) if not sources.llm else sources.llm, sources.llm_revision)
         model._untrained = True
         return model._settled(settings, sources.seed)
@@ -206,7 +204,7 @@ class VLM(ComposedVLM):
             raise ConfigError(
                 f"INPUT.IMAGE_SIZE is {cfg.INPUT.IMAGE_SIZE}; this checkpoint is of {size}"
             )
-        llm_config = _config_of(folder / LLM_FOLDER)
+        llm_config = llm_config_of(folder / LLM_FOLDER)
         tokenizer = names.family.tokenizer(folder / LLM_FOLDER, settings.trust_remote_code)
         with init_empty_weights(include_buffers=False):
             encoder = names.encoder_class.from_config(stored["vision"], size, settings.attn)
@@ -353,45 +351,8 @@ class VLM(ComposedVLM):
         return merge_parts(cls, open_stage(source), target, dtype)
 
 
-def read_stored(source: CheckpointFolder) -> Mapping[str, Any]:
-    """Reads config.json of a whole checkpoint.
-
-    Raises:
-        CheckpointError: It is that of something else.
-    """
-    stored = source.config
-    if stored.get("model_type") != MODEL_TYPE:
-        raise CheckpointError(
-            f"{source.folder / 'config.json'} is of a {stored.get('model_type')!r}, not of a "
-            f"{MODEL_TYPE!r}; an LLM goes to LLM.WEIGHTS, a vision encoder to VISION.WEIGHTS"
-        )
-    parts = stored.get("parts")
-    wanted = set(PartNames.__dataclass_fields__)
-    if (
-        not isinstance(parts, dict)
-        or set(parts) != wanted
-        or not all(isinstance(name, str) for name in parts.values())
-    ):
-        raise CheckpointError(
-            f"{source.folder / 'config.json'}: parts has to name {', '.join(sorted(wanted))}"
-        )
-    for name, kind in (("vision", dict), ("image_size", int)):
-        if not isinstance(stored.get(name), kind):
-            raise CheckpointError(
-                f"{source.folder / 'config.json'}: {name} is {stored.get(name)!r:.80}; it has to "
-                f"be a {kind.__name__}"
-            )
-    return stored
-
-
 def _repeated(whole: torch.Tensor, count: int) -> tuple[torch.Tensor, ...]:
     return (whole,) * count
-
-
-def _config_of(folder: Path) -> dict[str, Any]:
-    """The fields that an LLM's family builds it from again, without what runs code."""
-    fields = read_object(folder / "config.json", CheckpointError)
-    return {k: v for k, v in fields.items() if k not in ("auto_map", "quantization_config")}
 
 
 def _digests(files: Mapping[str, Path]) -> dict[str, str]:
