@@ -29,6 +29,7 @@ from collavo.modeling.architectures.collavo_weights import (
 )
 from collavo.modeling.architectures.composition import ComposedVLM
 from collavo.modeling.architectures.crayon_embeds import CrayonEmbeds
+from collavo.modeling.architectures.drawn import draw_tensor
 from collavo.modeling.architectures.image_embeds import ImageEmbeds
 from collavo.modeling.architectures.parts import named_part, part_key
 from collavo.modeling.architectures.published import PLORA_RANK, published_shapes, vision_fields
@@ -367,8 +368,6 @@ class CoLLaVO(ComposedVLM):
         Args:
             seed: Equal seeds give equal weights on every machine.
         """
-        from collavo.modeling.architectures.tiny.checkpoint import draw_tensor
-
         about = dict(self.config.get("collavo") or {})
         about.pop("untrained", None)
         about.pop("note", None)

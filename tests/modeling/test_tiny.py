@@ -11,9 +11,10 @@ from safetensors.torch import load_file
 from sentencepiece import SentencePieceProcessor
 
 from collavo.datasets.registration.coco_panoptic import CLEAN_NAMES, COCO_PANOPTIC
+from collavo.modeling.architectures.drawn import draw_tensor
 from collavo.modeling.architectures.published import published_shapes
 from collavo.modeling.architectures.tiny.__main__ import build
-from collavo.modeling.architectures.tiny.checkpoint import CONFIG, RANK, draw_tensor
+from collavo.modeling.architectures.tiny.checkpoint import CONFIG, RANK
 from collavo.modeling.architectures.tiny.corpus import corpus
 from collavo.modeling.llms.chat_templates import get_chat_template
 from collavo.modeling.llms.tokenizer import CoLLaVOTokenizer
