@@ -249,7 +249,20 @@ class PartSources:
         return builtin_weights("collavo") if built_in else None
 
     def vision_encoder(self, attn: str) -> VisionEncoder:
-        """Loads or draws the vision encoder."""
+        """Loads or draws the vision encoder.
+
+        Raises:
+            ConfigError: It does not take images of the size that is asked for.
+        """
+        encoder = self._vision_encoder(attn)
+        if self.image_size not in (0, encoder.image_size):
+            raise ConfigError(
+                f"INPUT.IMAGE_SIZE is {self.image_size}, but {part_key('vision_encoder')} "
+                f"{self.names.vision_encoder!r} takes images of {encoder.image_size} pixels"
+            )
+        return encoder
+
+    def _vision_encoder(self, attn: str) -> VisionEncoder:
         folder, kind = self.vision_folder, self.names.encoder_class
         if folder is None:
             return kind.from_config({}, self.image_size, attn)

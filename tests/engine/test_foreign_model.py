@@ -15,7 +15,7 @@ from collavo.plugins import load_user_dir
 from collavo.predictor import Predictor
 from tests.warm import start
 
-PLUGIN = Path(__file__).parent / "plugin" / "foreign.py"
+PLUGIN = start.ROOT / "examples" / "own_model" / "letters.py"
 ENTRY = start.ROOT / "lbk_entry.py"
 MODULES = "[{'module': 'letters'}, {'module': 'colour'}, {'module': 'gru'}, {'module': 'head'}]"
 

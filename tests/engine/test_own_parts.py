@@ -215,6 +215,7 @@ def test_a_stage_of_parts_is_told_from_collavos(
         ),
         ({"MODEL.TEMPLATE": "colavo"}, "MODEL.TEMPLATE is 'colavo'"),
         ({"MODEL.LLM": ""}, "MODEL.LLM is empty"),
+        ({"INPUT.IMAGE_SIZE": 48}, "MODEL.VISION_ENCODER 'strips' takes images of 16 pixels"),
         ({"VISION.WEIGHTS": str(BUILTIN)}, "the vision encoder Strips reads no weights of its own"),
         ({"LLM.WEIGHTS": "nowhere/at/all"}, "LLM.WEIGHTS 'nowhere/at/all': there is no such fold"),
     ],

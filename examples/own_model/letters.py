@@ -1,4 +1,4 @@
-"""A model that shares nothing with the built-in ones: letters through a GRU, under a colour.
+"""A model of one's own: letters through a GRU, under the mean colour of the image.
 
 It fills the declared members of `Architecture` alone, and evaluates, trains, resumes and merges.
 """
