@@ -14,6 +14,7 @@ from collavo.errors import ConfigError
 
 if TYPE_CHECKING:
     from collavo.datasets.evaluation.base import Evaluator
+    from collavo.datasets.evaluation.parsing import Parser
     from collavo.datasets.mappers.vqa import ImageMapper
     from collavo.modeling.architectures.base import Architecture
     from collavo.modeling.image_policies.base import ImagePolicy
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collavo.modeling.vision_encoders.base import VisionEncoder
     from collavo.pipeline.base import Pipeline
 
-T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 C = TypeVar("C", bound=Callable[..., Any])
 
 _LINKED = ("datasets", "modeling", "pipeline")
@@ -61,7 +62,7 @@ def unknown_name(
     return UnknownNameError(f"Unknown {kind} {name!r}.{hint} Available: {', '.join(sorted(known))}")
 
 
-class Registry(Generic[T]):
+class Registry(Generic[T_co]):
     """Maps lower-case names to classes (or functions) of one role.
 
     Names and first docstring lines of built-in classes are read from their source, so listing
@@ -116,7 +117,7 @@ class Registry(Generic[T]):
 
         return decorate
 
-    def get(self, name: str) -> type[T]:
+    def get(self, name: str) -> type[T_co]:
         """Returns the class of `name`, importing its module if needed.
 
         Raises:
@@ -289,7 +290,9 @@ LOSSES: Registry[TokenLoss] = Registry("loss", "collavo.modeling.losses")
 MAPPERS: Registry[ImageMapper] = Registry(
     "mapper", "collavo.datasets.mappers", "collavo.datasets.mappers.vqa:ImageMapper"
 )
-PARSERS: Registry[Any] = Registry("parser", "collavo.datasets.evaluation")
+PARSERS: Registry[Parser] = Registry(
+    "parser", "collavo.datasets.evaluation", "collavo.datasets.evaluation.parsing:Parser"
+)
 PIPELINES: Registry[Pipeline] = Registry(
     "pipeline", "collavo.pipeline", "collavo.pipeline.base:Pipeline"
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from collavo import registry
 from collavo.errors import EXIT_OK
@@ -17,7 +17,7 @@ from collavo.terminal import say
 if TYPE_CHECKING:
     from collavo.datasets.registration.places import Place
 
-KINDS: dict[str, registry.Registry[Any]] = {
+KINDS: dict[str, registry.Registry[object]] = {
     "pipelines": registry.PIPELINES,
     "evaluators": registry.EVALUATORS,
     "parsers": registry.PARSERS,

@@ -21,6 +21,7 @@ from collavo.datasets.instruction.source import (
     parse_source,
 )
 from collavo.errors import ConfigError, DataError, MissingFileError
+from collavo.pulse import during
 
 logger = logging.getLogger(__name__)
 
@@ -158,7 +159,9 @@ def _miniature(spec: SourceSpec) -> SourceSpec:
     from collavo.datasets.miniature.training.build import training_root
 
     format_, file = _MINIATURE[spec.path]
-    root = training_root(spec.scenes or _SCENES)
+    scenes = spec.scenes or _SCENES
+    with during(f"drawing {scenes:,} training scenes, once for this machine"):
+        root = training_root(scenes)
     return replace(spec, format=format_, path=str(root / file), images=str(root / "images"))
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collavo.modeling.projectors.base import Projector
     from collavo.modeling.vision_encoders.base import VisionEncoder
 
-_REGISTRIES: dict[str, Registry[Any]] = {
+_REGISTRIES: dict[str, Registry[object]] = {
     "vision_encoder": VISION_ENCODERS,
     "projector": PROJECTORS,
     "llm": LLMS,

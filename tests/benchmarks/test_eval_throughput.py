@@ -25,7 +25,7 @@ def test_both_ways_are_measured_and_compared(
     assert "| mme (2 an image) | 2 / 1 |" in page and page.strip() in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("mode", ["bf16", "profile", "memory"])
+@pytest.mark.parametrize("mode", ["bf16", "profile", "processes", "memory"])
 def test_the_other_measurements(tmp_path: Path, mode: str) -> None:
     state = tmp_path / "state.json"
     arguments = [mode, "--questions", "2", "--many", "20", "--loads", "mme", "--ranks", "4"]

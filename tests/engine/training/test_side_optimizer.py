@@ -126,7 +126,6 @@ def test_two_processes_of_ddp_with_checkpointing(single: dict[str, Any], tmp_pat
         same(single, report, 2e-7)
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(
     importlib.util.find_spec("deepspeed") is None, reason="DeepSpeed is not installed"
 )
