@@ -1,8 +1,8 @@
 """Conversations in parquet files, as CodeFuse-VLM is trained on.
 
 Columns: `image` (a struct with `bytes` or `path`, binary, or a path; null for text alone) or
-`images` (a list of them), and texts `prompt` and `ground_truth`, or lists `prompts` and
-`ground_truths` of the turns.
+`images`, either of which may hold lists of them, and texts `prompt` and `ground_truth`, or lists
+`prompts` and `ground_truths` of the turns.
 Source: codefuse-ai/CodeFuse-MFT-VLM commit 46e9a3c, llava/data.
 """
 
@@ -238,16 +238,18 @@ class _Layout:
         self.file = file
         try:
             with pq.ParquetFile(file) as source:
-                names, meta = source.schema_arrow.names, source.metadata
+                schema, meta = source.schema_arrow, source.metadata
         except (OSError, pyarrow.ArrowException) as error:
             raise DataError(f"{file} cannot be read as parquet: {error}; fetch it again") from error
+        names = schema.names
         found = [pair for pair in _COLUMNS if set(pair) <= set(names)]
         if not found:
             wanted = " or ".join(" and ".join(pair) for pair in _COLUMNS)
             raise DataError(f"{file} has the columns {', '.join(names)}; it needs {wanted}")
         self.texts = found[0]
         self.image = "images" if "images" in names and "image" not in names else "image"
-        self.listed = self.image == "images"
+        kind = schema.field(self.image).type if self.image in names else pyarrow.null()
+        self.listed = pyarrow.types.is_list(kind) or pyarrow.types.is_large_list(kind)
         groups = [meta.row_group(g) for g in range(meta.num_row_groups)]
         self._ends = list(accumulate(g.num_rows for g in groups))
         self.rows = meta.num_rows

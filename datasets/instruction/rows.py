@@ -47,6 +47,10 @@ _SYSTEM = (
     "and the template (TRAIN.TEMPLATE) brings its own; put its text into the user's first turn, or "
     "remove it"
 )
+_PARTS = (
+    f"write it as one text with {IMAGE_TAG!r} in each image's place, and name the images in "
+    "'image' or 'images'"
+)
 _SYSTEM_FIELDS = ("system", "system_prompt")
 _READ = frozenset(("id", "image", "images", "conversations"))
 _TURN = ({"from", "value"}, {"role", "content"})
@@ -247,6 +251,8 @@ def _turn(turn: Any) -> tuple[str, str, str]:
         return "", "", f"is a system turn, {_SYSTEM}"
     if not role:
         return "", "", f"is from {_short(said)}; it may be from {', '.join(_SPEAKERS)}"
+    if isinstance(text, list | dict):
+        return "", "", f"is in parts, {_short(text)}; {_PARTS}"
     if not isinstance(text, str):
         return "", "", f"must have a text in 'value' (or 'content'), got {_short(text)}"
     for name, value in turn.items():

@@ -95,7 +95,7 @@ def test_what_would_be_trained_without_is_named(fields: dict[str, Any], said: st
         ),
         (
             [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "x"}]}],
-            "turn 1 must have a text in 'value' (or 'content'), got list",
+            "turn 1 is in parts, list [{'type': 'image'}",
         ),
     ],
 )

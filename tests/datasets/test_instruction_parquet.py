@@ -192,6 +192,27 @@ def test_the_fingerprint_tells_of_images_that_are_only_named(
     assert open_mix([str(path)]).sources[0].fingerprint() != first
 
 
+@pytest.mark.parametrize(
+    ("field", "image", "kind"),
+    [
+        ("images", "a.png", pa.string()),
+        ("image", ["a.png", "a.png"], pa.list_(pa.string())),
+        ("images", "bytes", IMAGE),
+        ("image", ["bytes"], pa.list_(IMAGE)),
+    ],
+)
+def test_images_are_listed_where_the_column_holds_lists(
+    write: Callable[..., Path], png: bytes, field: str, image: Any, kind: Any
+) -> None:
+    cell = {"bytes": png, "path": None}
+    values = {"bytes": cell, **({"a.png": "a.png"})}
+    held = [values[x] for x in image] if isinstance(image, list) else values[image]
+    path = write([{field: held, "prompt": "q", "ground_truth": "a"}], **{field: kind})
+    (path.parent / "a.png").write_bytes(png)
+    refs = open_mix([str(path)]).sources[0][0].images
+    assert [ref.read() for ref in refs] == [png] * (len(image) if isinstance(image, list) else 1)
+
+
 def test_files_that_do_not_fit(
     write: Callable[..., Path],
     tmp_path: Path,
