@@ -3,41 +3,59 @@
 from __future__ import annotations
 
 import base64
+import copy
 import html
 import io
+import itertools
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TypedDict, Unpack, overload
 
 import torch
+from fvcore.common.config import CfgNode
 from PIL import Image
 
 from collavo.config import get_cfg
 from collavo.config.build import changed
-from collavo.datasets.mappers.given import ImageLike, Images, paired
+from collavo.datasets.mappers.given import ImageLike, paired
 from collavo.datasets.mappers.image import open_image
-from collavo.engine.images import visual_of
+from collavo.engine.asking import Answer
+from collavo.engine.assemble import asking_parts, first_limits, segment_cache
+from collavo.engine.crayons import CrayonMaker
+from collavo.engine.images import ImageLoader, Loaded
 from collavo.engine.models import generation_of, load_model
-from collavo.engine.plan import common_prefix
-from collavo.engine.prepare import pictures_of
+from collavo.engine.plan import make_units
+from collavo.engine.prepare import Batch, Row, Stats
+from collavo.errors import ConfigError, DataError
+from collavo.modeling.architectures.base import Architecture, Generation
 from collavo.modeling.crayon.draw import draw_crayon
 from collavo.modeling.crayon.prompt import make_crayon_prompt
-from collavo.records import CrayonPrompt, ImageRef, Segments
-
-if TYPE_CHECKING:
-    from collavo.modeling.architectures.base import Architecture, Generation
-    from collavo.modeling.image_policies.base import VisualInput
-    from collavo.modeling.segmenters.base import Segmenter
+from collavo.modeling.segmenters.base import Segmenter
+from collavo.records import CrayonPrompt, ImageRef, Sample, Segments
+from collavo.registry import PIPELINES
 
 logger = logging.getLogger(__name__)
 
-IMAGES_AT_ONCE = 8
+Setting = bool | int | float | str | Sequence[bool | int | float | str] | None
+"""The value of a configuration key."""
 
-SHOWN = 800
-"""Pixels of the longer side of a picture in a notebook."""
+_SHOWN_TEXT = 60
+_SHOWN_SIDE = 1200
+
+
+class GenerationSettings(TypedDict, total=False):
+    """The fields of `Generation`, for one call."""
+
+    num_beams: int
+    max_new_tokens: int
+    do_sample: bool
+    temperature: float
+    top_p: float
+    seed: int
+    stop: str
+    length_penalty: float
 
 
 @dataclass(frozen=True, repr=False)
@@ -53,6 +71,7 @@ class Prediction:
         segments: The segments on the patch grid, or None without a segmenter.
         class_names: The names of the segments' label ids.
         image: The image.
+        picture: uint8 RGB (3, H, W): what the segmenter was shown, which the grid lies on.
     """
 
     answer: str
@@ -63,41 +82,55 @@ class Prediction:
     segments: Segments | None
     class_names: tuple[str, ...]
     image: ImageRef
+    picture: torch.Tensor | None = field(default=None, compare=False)
+
+    def draw(self, caption: bool = True) -> Image.Image:
+        """Returns the photo beside its crayon map, with a legend, and the question and answer.
+
+        Args:
+            caption: Whether question and answer stand below. Without segments the photo is
+                returned as it is.
+        """
+        photo = open_image(self.image)
+        if self.segments is None:
+            return photo
+        asked = [(self.question, self.answer)] if caption else []
+        return draw_crayon(photo, self.segments, self.class_names, asked, self.picture)
 
     def __repr__(self) -> str:
-        """The answer, the question and the image, on one line."""
-        return f"Prediction({self.answer!r} to {self.question!r} about {self.image.label!r})"
+        objects = ""
+        if self.segments is not None:
+            objects = f", objects={len(self.segments.segments)}"
+        shown = (f"{_short(text)!r}" for text in (self.answer, self.question, self.image.label))
+        return "Prediction(answer={}, question={}, image={}{})".format(*shown, objects)
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: the picture with its crayon map, the question, the answer."""
+        """Shows picture, question and answer in a notebook; every text is escaped."""
+        drawn = self.draw(caption=False)
+        drawn.thumbnail((_SHOWN_SIDE, _SHOWN_SIDE))
         stream = io.BytesIO()
-        picture = self.draw()
-        picture.thumbnail((SHOWN, SHOWN))
-        picture.convert("RGB").save(stream, "PNG")
-        data = base64.b64encode(stream.getvalue()).decode("ascii")
-        return (
-            f'<figure style="margin:0"><img alt="{html.escape(self.image.label)}" '
-            f'src="data:image/png;base64,{data}"><figcaption><p><i>{html.escape(self.question)}'
-            f"</i></p><p><b>{html.escape(self.answer)}</b></p></figcaption></figure>"
+        drawn.save(stream, format="PNG")
+        source = f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode('ascii')}"
+        label, question, answer = (
+            html.escape(text) for text in (self.image.label, self.question, self.answer)
         )
-
-    def draw(self) -> Image.Image:
-        """Returns the image with its crayon map and a legend; the image alone without segments."""
-        image = open_image(self.image)
-        if self.segments is None:
-            return image
-        return draw_crayon(image, self.segments, self.class_names)
+        style = 'style="white-space: pre-wrap"'
+        return (
+            f'<figure><img src="{source}" alt="{label}" style="max-width: 100%">'
+            f"<figcaption><p {style}><b>Question:</b> {question}</p>"
+            f"<p {style}><b>Answer:</b> {answer}</p></figcaption></figure>"
+        )
 
 
 class Predictor:
-    """Answers questions about images.
+    """Answers questions about images, the same way as `eval` does: same inputs, same answers.
 
     Args:
         cfg: The configuration, as `collavo.config.get_cfg` makes it; the defaults if None, and
             with them the built-in tiny model.
         architecture: A model to use instead of the configuration's.
         segmenter: A segmenter to use instead of the configuration's.
-        urls: Whether images given as http(s) URLs are downloaded; off, they are refused.
+        urls: Whether images may be given as http(s) URLs, which are then fetched.
 
     Raises:
         ConfigError: The configuration does not fit this machine.
@@ -107,20 +140,33 @@ class Predictor:
 
     def __init__(
         self,
-        cfg: Any = None,
+        cfg: CfgNode | None = None,
         architecture: Architecture | None = None,
         segmenter: Segmenter | None = None,
         urls: bool = False,
     ) -> None:
-        cfg = get_cfg() if cfg is None else cfg
-        self.cfg, self.urls = cfg, urls
-        model = load_model(cfg, architecture=architecture, segmenter=segmenter)
-        self.architecture = model.architecture
+        self.cfg = get_cfg() if cfg is None else cfg
+        self.urls = urls
+        self.model = load_model(self.cfg, architecture=architecture, segmenter=segmenter)
+        self.architecture = self.model.architecture
         self.architecture.eval()
-        self.mode = cfg.CRAYON.MODE if self.architecture.uses_crayon else "none"
-        self.segmenter = model.segmenter
-        self.generation = generation_of(cfg)
-        self._visual = partial(visual_of, mapper=model.mapper, prepare=self.architecture.prepare)
+        self.segmenter = self.model.segmenter
+        self.mode: str = self.cfg.CRAYON.MODE if self.segmenter is not None else "none"
+        self.generation = generation_of(self.cfg)
+        cache = segment_cache(self.cfg, self.model)
+        self._limits = first_limits(self.cfg, self.model)
+        self._preparer, self._asker = asking_parts(
+            self.cfg,
+            self.model,
+            PIPELINES.get("open")(),  # asks a question as it stands
+            CrayonMaker(self.segmenter, self.mode, cache),
+            self._limits,
+            Stats(),
+        )
+        self._numbers = itertools.count()  # no two questions of its have one id
+        self._loader = ImageLoader(
+            self.model.mapper, self.architecture.prepare, lambda sample, digest: False, workers=0
+        )
         for part, role in ((self.architecture, "the model"), (self.segmenter, "the segmenter")):
             if part is not None and part.untrained:
                 logger.warning("%s is untrained: it shows the way, not the answers", role)
@@ -131,7 +177,7 @@ class Predictor:
         weights: str | Path = "",
         segmenter: str | Path = "",
         conf_files: Sequence[str | Path] = (),
-        settings: Mapping[str, Any] | None = None,
+        settings: Mapping[str, Setting] | None = None,
         urls: bool = False,
     ) -> Predictor:
         """Loads a model and its segmenter.
@@ -141,25 +187,40 @@ class Predictor:
             segmenter: Folder or hub id of the segmenter; empty for the model's own.
             conf_files: Configuration files, such as "collavo_demo.yaml".
             settings: Configuration keys, such as `{"LLM.BITS": 4}`; they win.
-            urls: Whether images given as http(s) URLs are downloaded.
+            urls: Whether images may be given as http(s) URLs, which are then fetched.
         """
         named = {"MODEL.WEIGHTS": str(weights), "SEGMENTER.WEIGHTS": str(segmenter)}
-        keys = {k: v for k, v in named.items() if v} | dict(settings or {})
-        return cls(get_cfg(conf_files, config_overrides=keys), urls=urls)
+        keys: dict[str, Setting] = {k: v for k, v in named.items() if v}
+        return cls(get_cfg(conf_files, config_overrides=keys | dict(settings or {})), urls=urls)
+
+    def __repr__(self) -> str:
+        named = ", ".join(f"{k}={v!r}" for k, v in self.model.named(self.cfg).items() if v)
+        return f"Predictor({named}, device={self.model.device!r})"
 
     @overload
-    def __call__(self, image: ImageLike, question: str, **generation: Any) -> Prediction: ...
+    def __call__(  # type: ignore[overload-overlap]  # text is a sequence of texts, too
+        self,
+        image: ImageLike,
+        question: str,
+        generation: Generation | None = None,
+        **settings: Unpack[GenerationSettings],
+    ) -> Prediction: ...
 
     @overload
     def __call__(
-        self, image: ImageLike | Images, question: list[str] | tuple[str, ...], **generation: Any
+        self,
+        image: ImageLike | Sequence[ImageLike],
+        question: str | Sequence[str],
+        generation: Generation | None = None,
+        **settings: Unpack[GenerationSettings],
     ) -> list[Prediction]: ...
 
-    @overload
-    def __call__(self, image: Images, question: str, **generation: Any) -> list[Prediction]: ...
-
     def __call__(
-        self, image: Any, question: Any, **generation: Any
+        self,
+        image: ImageLike | Sequence[ImageLike],
+        question: str | Sequence[str],
+        generation: Generation | None = None,
+        **settings: Unpack[GenerationSettings],
     ) -> Prediction | list[Prediction]:
         """Answers one question about one image, or several.
 
@@ -167,96 +228,86 @@ class Predictor:
         same length give a list of predictions. What depends on an image alone is computed once.
 
         Args:
-            image: One image or a list of them.
+            image: One image or a list of them; `collavo.datasets.mappers.given.ImageLike` says in
+                which forms.
             question: One question or a list of them.
-            generation: Keys of `GENERATION` for this call, in lower case: `num_beams=1`,
-                `max_new_tokens=20`, `do_sample=True`, `temperature=0.7`, ...
+            generation: How to generate, in this call; as the configuration says if None.
+            settings: Single settings of this call, such as `num_beams=1, max_new_tokens=16`.
 
         Returns:
             A `Prediction`, or a list of them if either argument was a list.
 
         Raises:
-            ConfigError: There is no such key of `GENERATION`, or its value cannot be that.
             DataError: An image cannot be opened, or the lists differ in length.
+            ConfigError: A generation setting is unknown or not allowed.
         """
-        keys = {f"GENERATION.{name.upper()}": value for name, value in generation.items()}
-        how = generation_of(changed(self.cfg, keys, "Predictor")) if keys else self.generation
-        asked = paired(image, question, self.urls)
-        images = list(dict.fromkeys(ref for ref, _ in asked))
-        found: dict[int, Prediction] = {}
-        for start in range(0, len(images), IMAGES_AT_ONCE):
-            part = images[start : start + IMAGES_AT_ONCE]
-            rows = [(i, part.index(r), q) for i, (r, q) in enumerate(asked) if r in part]
-            found |= self._predict(part, rows, how)
+        chosen = self._generation(self.generation if generation is None else generation, settings)
+        samples = [
+            Sample(f"asked:{number}", images=(ref,), question=text, question_id=number)
+            for (ref, text), number in zip(
+                paired(image, question, self.urls), self._numbers, strict=False
+            )
+        ]
+        found = self._predict(samples, chosen)
         single = isinstance(question, str) and not isinstance(image, (list, tuple))
-        return found[0] if single else [found[i] for i in range(len(asked))]
+        return found[0] if single else found
+
+    def _generation(self, base: Generation, settings: Mapping[str, object]) -> Generation:
+        """Changes single settings; all are checked as the configuration's keys of their meaning."""
+        if not isinstance(base, Generation):
+            raise ConfigError(
+                f"generation is a collavo.Generation, not a {type(base).__name__}; single settings "
+                "are given by name, such as num_beams=1"
+            )
+        keys = {
+            "RANDOM_SEED" if name == "seed" else f"GENERATION.{name.upper()}": value
+            for name, value in (asdict(base) | dict(settings)).items()
+        }
+        return generation_of(changed(self.cfg, keys, "Predictor"))
 
     @torch.inference_mode()
-    def _predict(
-        self,
-        refs: Sequence[ImageRef],
-        rows: Sequence[tuple[int, int, str]],
-        generation: Generation,
-    ) -> dict[int, Prediction]:
-        """Answers (number, index in `refs`, question) rows; returns predictions by number."""
-        visuals = [self._visual(ref) for ref in refs]
-        segments: list[Segments | None] = [None] * len(refs)
-        crayon = None
-        texts: list[str | None] = [None] * len(refs)
+    def _predict(self, samples: Sequence[Sample], generation: Generation) -> list[Prediction]:
+        """Answers samples, a few images at once; returns predictions in their order."""
+        found: dict[str, Prediction] = {}
+        asker = copy.copy(self._asker)
+        asker.generation = generation
+        units = make_units(samples)
+        while units:
+            most = self._limits.images
+            loaded = [self._loader.load(unit) for unit in units[:most]]
+            units = units[most:]
+            kinds: dict[object, list[Loaded]] = {}  # images of equal shapes are computed together
+            for item in loaded:
+                if item.error is not None:
+                    raise DataError(item.error)
+                kinds.setdefault(tuple(v.shape_key for v in item.visuals), []).append(item)
+            for items in kinds.values():
+                batch = self._preparer.prepare(items, self.cfg.EVAL.REUSE != "none")
+                answered: list[tuple[Row, Answer]] = []
+                asker.ask(batch, answered.extend)
+                for row, (text, _) in answered:
+                    found[row.sample.sample_id] = self._prediction(row, text, batch)
+        return [found[sample.sample_id] for sample in samples]
+
+    def _prediction(self, row: Row, answer: str, batch: Batch) -> Prediction:
+        item = batch.items[row.owner]
+        crayon, segments = None, None
         names: tuple[str, ...] = ()
-        if self.segmenter is not None:
-            names = self.segmenter.class_names
-            segments = list(self.segmenter.segment(pictures_of(visuals, "cpu"), refs))
-            crayon = make_crayon_prompt([s for s in segments if s], names, self.mode)
-            texts = list(crayon.text)
-        prompts = [self.architecture.render(q, texts[owner]) for _, owner, q in rows]
-        owners = [owner for _, owner, _ in rows]
-        answers = self._answers(visuals, crayon, prompts, owners, generation)
-        found = {}
-        for (number, owner, question), prompt, answer in zip(rows, prompts, answers, strict=True):
-            found[number] = Prediction(
-                answer,
-                question,
-                prompt,
-                _of_rows(crayon, torch.tensor([owner])),
-                texts[owner] or "",
-                segments[owner],
-                names,
-                refs[owner],
-            )
-        return found
-
-    def _answers(
-        self,
-        visuals: Sequence[VisualInput],
-        crayon: CrayonPrompt | None,
-        prompts: Sequence[str],
-        owners: Sequence[int],
-        generation: Generation,
-    ) -> list[str]:
-        model = self.architecture
-        maps = crayon if crayon is not None and crayon.semantic is not None else None
-        ids = [tuple(model.tokenize(prompt)) for prompt in prompts]
-        if not model.supports_prefix:
-            rows = _of_rows(maps, torch.tensor(owners))
-            return model.generate(ids, [(visuals[o],) for o in owners], rows, generation)
-        shared = [
-            common_prefix([row for row, o in zip(ids, owners, strict=True) if o == image])
-            for image in range(len(visuals))
-        ]
-        first = {owner: row for row, owner in zip(ids, owners, strict=True)}
-        prefixes = [first[image][:length] for image, length in enumerate(shared)]
-        suffixes = [row[shared[owner] :] for row, owner in zip(ids, owners, strict=True)]
-        contexts = model.encode([(visual,) for visual in visuals], maps, prefixes)
-        return model.answer(contexts, suffixes, owners, generation)
+        if self.segmenter is not None and item.segments:
+            segments, names = item.segments[0], self.segmenter.class_names
+            crayon = make_crayon_prompt([segments], names, self.mode)
+        return Prediction(
+            answer,
+            row.sample.question,
+            row.prompt,
+            crayon,
+            batch.texts[row.owner] or "",
+            segments,
+            names,
+            item.unit.images[0],
+            item.visuals[0].picture,
+        )
 
 
-def _of_rows(crayon: CrayonPrompt | None, index: torch.Tensor) -> CrayonPrompt | None:
-    """The Crayon Prompt of a batch with these images of it."""
-    if crayon is None:
-        return None
-    semantic, number = (
-        None if table is None else table[index.to(table.device)]
-        for table in (crayon.semantic, crayon.number)
-    )
-    return CrayonPrompt(semantic, number, [crayon.text[i] for i in index.tolist()])
+def _short(text: str) -> str:
+    return text if len(text) <= _SHOWN_TEXT else f"{text[: _SHOWN_TEXT - 3]}..."

@@ -109,10 +109,11 @@ def _draw(args: argparse.Namespace) -> int:
     folder = Path(args.to or ".")
     folder.mkdir(parents=True, exist_ok=True)
     for ref, picture in zip(refs, pictures, strict=True):
-        segments = segmenter.segment(squashed(ref, size)[None], [ref])
+        seen = squashed(ref, size)
+        segments = segmenter.segment(seen[None], [ref])
         crayon = make_crayon_prompt(segments, segmenter.class_names)
         target = folder / f"{Path(ref.label).stem}_crayon.png"
-        draw_crayon(picture, segments[0], segmenter.class_names).save(target)
+        draw_crayon(picture, segments[0], segmenter.class_names, picture=seen).save(target)
         say(f"{target}: {crayon.text[0]}")
     return EXIT_OK
 

@@ -162,7 +162,8 @@ _EVAL = (
         "EVAL.REUSE",
         "prefix",
         "What is computed once per image: nothing, segmentation and vision, "
-        "also the prefix's key-value cache.",
+        "also the prefix's key-value cache. Where the model does not allow it or its check fails, "
+        "less is.",
         choices=("prefix", "vision", "none"),
     ),
     Key("EVAL.RUN_DIR", "", "Run folder; empty: under SAVE_DIR by dataset and fingerprint."),
@@ -190,8 +191,8 @@ _GENERATION = (
     Key(
         "GENERATION.LENGTH_PENALTY", 1.0, "Exponent of the length by which beam scores are divided."
     ),
-    Key("GENERATION.MAX_NEW_TOKENS", 128, "Tokens generated at most.", low=1),
-    Key("GENERATION.NUM_BEAMS", 3, "Beams; 1 is greedy (or sampling).", low=1),
+    Key("GENERATION.MAX_NEW_TOKENS", 128, "Tokens generated at most.", low=1, high=2**20),
+    Key("GENERATION.NUM_BEAMS", 3, "Beams; 1 is greedy (or sampling).", low=1, high=1024),
     Key(
         "GENERATION.STOP",
         "turn_end",

@@ -5,17 +5,22 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import torch
 
 from collavo.engine.asking import Answer, Asker
 from collavo.engine.board import EngineError
 from collavo.engine.images import Loaded, describe
+from collavo.engine.levels import Ladder
 from collavo.engine.limits import free_cached_memory, halves, is_fatal, is_out_of_memory
 from collavo.engine.prepare import Batch, Preparer, Row
 from collavo.engine.store import Stored
 from collavo.errors import DataError, UserError
 from collavo.records import Sample
+
+if TYPE_CHECKING:
+    from collavo.engine.pictures import Pictures
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +44,7 @@ class Answerer:
         emit: Takes answers as they come.
         device: The torch device string.
         reuse: "prefix", "vision" or "none".
+        pictures: Draws the first images with their answers.
     """
 
     def __init__(
@@ -48,10 +54,17 @@ class Answerer:
         emit: Callable[[list[Stored]], None],
         device: str = "cpu",
         reuse: str = "prefix",
+        pictures: Pictures | None = None,
     ) -> None:
         self._preparer, self._asker, self._emit = preparer, asker, emit
+        self._pictures = pictures
         self._device, self._reuse = device, reuse
         self._answered = self._failed = 0
+
+    @property
+    def ladder(self) -> Ladder:
+        """The level of reuse of each kind of prompt."""
+        return self._asker.ladder
 
     @property
     def images_at_once(self) -> int:
@@ -146,6 +159,9 @@ class Answerer:
             batch.items[row.owner].pending.remove(row.sample)
         self._answered += len(done)
         self._emit(done)
+        if self._pictures is not None:
+            for row, (text, _) in answers:
+                self._pictures.take(batch.items[row.owner], row.sample, text)
 
     def _fail(self, item: Loaded, error: str, computing: bool = False) -> None:
         failed = [Stored(s.sample_id, item.digest, error=error) for s in item.pending]

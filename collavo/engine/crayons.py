@@ -1,14 +1,10 @@
-"""The segments and the Crayon Prompt of images, once each, with pictures of the first ones."""
+"""The segments and the Crayon Prompt of images, once each."""
 
 from __future__ import annotations
 
-import logging
-import re
 import threading
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 
@@ -17,8 +13,6 @@ from collavo.records import CrayonPrompt, Segments
 if TYPE_CHECKING:
     from collavo.engine.images import Loaded
     from collavo.modeling.segmenters.base import Segmenter
-
-logger = logging.getLogger(__name__)
 
 
 class SegmentCache(Protocol):
@@ -40,7 +34,6 @@ class CrayonMaker:
         segmenter: The segmenter, or None where no crayon is wanted.
         mode: CRAYON.MODE.
         cache: Segments of earlier runs.
-        pictures: Where to draw overlays, by the key of the unit; draws nothing by default.
         class_names: The names of label ids; by default the segmenter's.
     """
 
@@ -49,14 +42,11 @@ class CrayonMaker:
         segmenter: Segmenter | None,
         mode: str,
         cache: SegmentCache | None = None,
-        pictures: Mapping[str, Path] | None = None,
         class_names: Sequence[str] | None = None,
     ) -> None:
         self._segmenter = segmenter if mode != "none" else None
         self._names = class_names
         self._mode, self._cache = mode, cache
-        self._pictures = dict(pictures or {})
-        self._pool = ThreadPoolExecutor(1, "pictures") if self._pictures else None
         self._turn = threading.Lock()
 
     @property
@@ -89,8 +79,6 @@ class CrayonMaker:
 
         segments = self.find(items, pictures)
         names = self._segmenter.class_names if self._names is None else self._names
-        for item in items:
-            self._draw(item, names)
         prompt = make_crayon_prompt(segments, names, self._mode)
         sentences = make_crayon_prompt(segments, names, "text_only").text
         return prompt, [sentence or "" for sentence in sentences]
@@ -126,40 +114,3 @@ class CrayonMaker:
         if item.segments:
             return item.segments[place]
         return self._cache.get(item.digests[place]) if self._cache else None
-
-    def _draw(self, item: Loaded, names: Sequence[str]) -> None:
-        """Draws a unit's first image, where its picture is wanted."""
-        path = self._pictures.pop(item.unit.key, None)
-        if path is not None and self._pool is not None and item.visuals:
-            pixels = item.visuals[0].picture
-            assert pixels is not None, "segmented images have a picture"
-            photo = pixels.permute(1, 2, 0).numpy()
-            self._pool.submit(_draw, path, photo, item.segments[0], names)
-
-    def close(self) -> None:
-        """Waits for the pictures."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=True)
-
-
-def picture_paths(folder: Path, keys: Sequence[tuple[str, str]]) -> dict[str, Path]:
-    """Names a picture for each (unit key, sample id), by the sample id."""
-    return {
-        key: folder / f"{number:02d}-{re.sub(r'[^A-Za-z0-9._-]+', '_', name)[:80]}.png"
-        for number, (key, name) in enumerate(keys, 1)
-    }
-
-
-def _draw(path: Path, pixels: Any, segments: Segments, names: Sequence[str]) -> None:
-    """Saves one picture; a fault of the drawing ends no run."""
-    from PIL import Image
-
-    from collavo.modeling.crayon.draw import draw_crayon
-
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".new")
-        draw_crayon(Image.fromarray(pixels), segments, names).save(temporary, format="PNG")
-        temporary.replace(path)
-    except (OSError, ValueError) as error:
-        logger.warning("no picture %s: %s", path, error)

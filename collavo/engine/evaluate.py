@@ -67,10 +67,15 @@ class DoneFilter:
 
     def __init__(self, stored: Mapping[str, Stored]) -> None:
         self._digests = {k: s.digest for k, s in stored.items() if s.answer is not None}
+        self._answers = {k: s.answer for k, s in stored.items()}
 
     def __call__(self, sample: Sample, digest: str) -> bool:
         """Says whether the answer on disk is about this very image."""
         return self._digests.get(sample.sample_id) == digest
+
+    def answer_of(self, sample: Sample) -> str | None:
+        """The answer on disk, None where there is none."""
+        return self._answers.get(sample.sample_id)
 
     def __len__(self) -> int:
         return len(self._digests)

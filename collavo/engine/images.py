@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from collavo.datasets.mappers.image import read_image
 from collavo.engine.plan import Unit
 from collavo.errors import DataError
 from collavo.records import ImageRef, Sample, Segments
@@ -92,7 +93,7 @@ class ImageLoader:
         """Loads one unit; a broken image becomes its error, not an exception."""
         loaded = Loaded(unit)
         try:
-            read = [(image.read(), image.label) for image in unit.images]
+            read = [(read_image(image), image.label) for image in unit.images]
             loaded.digests = tuple(hashlib.sha256(data).hexdigest() for data, _ in read)
             loaded.pending = [s for s in unit.samples if not self._is_done(s, loaded.digest)]
             if loaded.pending:

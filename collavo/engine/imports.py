@@ -29,7 +29,8 @@ NOT_ANSWERS = tuple(
     for name in (
         *("cli", "config", "results", "registry", "errors", "plugins", "lifetime", "predictor"),
         *("datasets.evaluation", "datasets.miniature", "datasets.instruction", "engine"),
-        *("datasets.registration.catalog", "datasets.registration.roots"),
+        *("datasets.registration.catalog", "datasets.registration.which_catalog"),
+        *("datasets.registration.roots",),
     )
 )
 """The frame, folders and all: it brings things together, and what it decides stands in the
@@ -38,7 +39,7 @@ stop the registries and the engine would draw everything in."""
 
 ENGINE = tuple(
     f"collavo.engine.{name}"
-    for name in ("asking", "compute", "crayons", "images", "likelihood", "plan", "prepare")
+    for name in "asking compute crayons images levels likelihood plan prepare".split()
 )
 """The modules of the engine that a question passes on its way to the model."""
 

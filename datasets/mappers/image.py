@@ -112,15 +112,24 @@ def _opened(ref: ImageRef) -> Iterator[Image.Image]:
         ) from error
 
 
-def _read(ref: ImageRef) -> bytes:
+def read_image(ref: ImageRef) -> bytes:
+    """Reads an encoded image.
+
+    Raises:
+        DataError: It is missing or cannot be read; the message names it.
+    """
     try:
-        data = ref.read()
+        return ref.read()
     except FileNotFoundError as error:
         raise DataError(
-            f"image {ref.label} is not there; check the dataset's image folder"
+            f"image {ref.label} is not there; check its path, or the dataset's image folder"
         ) from error
     except (OSError, ValueError) as error:
         raise DataError(f"image {ref.label} cannot be read: {error}") from error
+
+
+def _read(ref: ImageRef) -> bytes:
+    data = read_image(ref)
     if not data:
         raise DataError(f"image {ref.label} is empty (0 bytes); fetch it again")
     return data

@@ -14,7 +14,6 @@ from typing import Any
 
 from collavo.datasets.evaluation.answers import without_suffix
 from collavo.datasets.registration.ai2d_letters import LetteredImage
-from collavo.datasets.registration.catalog import DatasetCatalog, MetadataCatalog
 from collavo.datasets.registration.choices import (
     ANNOTATIONS,
     LETTERS,
@@ -37,6 +36,7 @@ from collavo.datasets.registration.layouts import (
 from collavo.datasets.registration.readers.rows import Row, read_json, read_rows
 from collavo.datasets.registration.readers.text import read_text
 from collavo.datasets.registration.roots import image_ref
+from collavo.datasets.registration.which_catalog import DatasetCatalog, MetadataCatalog
 from collavo.errors import DataError
 from collavo.records import ImageRef, Sample, one_image
 

@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from collavo.datasets.registration.catalog import DatasetCatalog, MetadataCatalog
 from collavo.datasets.registration.choices import (
     ANNOTATIONS,
     by_letter,
@@ -33,6 +32,7 @@ from collavo.datasets.registration.layouts import (
 )
 from collavo.datasets.registration.readers.rows import Row, read_rows
 from collavo.datasets.registration.roots import root
+from collavo.datasets.registration.which_catalog import DatasetCatalog, MetadataCatalog
 from collavo.errors import DataError
 from collavo.records import ImageRef, Sample, one_image
 

@@ -11,12 +11,10 @@ Source: interface and behaviour of facebookresearch/detectron2, detectron2/data/
 from __future__ import annotations
 
 import importlib
-import importlib.util
-import logging
 import pkgutil
 from typing import TYPE_CHECKING, Any
 
-from collavo.datasets.registration import local_catalog
+from collavo.datasets.registration import local_catalog, which_catalog
 from collavo.datasets.registration.generic import is_generic, register_generic
 from collavo.datasets.registration.readers.notes import collecting, sentences
 from collavo.datasets.registration.rows import to_samples
@@ -26,8 +24,6 @@ from collavo.registry import unknown_name
 if TYPE_CHECKING:
     DatasetCatalog: local_catalog.LocalDatasetCatalog
     MetadataCatalog: local_catalog.LocalMetadataCatalog
-
-logger = logging.getLogger(__name__)
 
 __all__ = [
     "DatasetCatalog",
@@ -47,18 +43,11 @@ _said: dict[str, tuple[str, ...]] = {}
 
 
 def __getattr__(name: str) -> Any:
-    """Decides at the first use whose catalogs they are: importing detectron2 loads torch."""
+    """Gives the catalogs, with the built-in datasets in them; registers these at the first use."""
     if name not in ("DatasetCatalog", "MetadataCatalog"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    source: Any = local_catalog
-    if importlib.util.find_spec("detectron2") is not None:
-        try:
-            source = importlib.import_module("detectron2.data")
-        except ImportError as error:
-            logger.warning("detectron2 is installed but cannot be imported (%s): not used", error)
-    globals()["DatasetCatalog"] = source.DatasetCatalog
-    globals()["MetadataCatalog"] = source.MetadataCatalog
-    return globals()[name]
+    ensure_registered()
+    return getattr(which_catalog, name)
 
 
 def ensure_registered() -> None:
@@ -140,5 +129,4 @@ def notes_of(name: str) -> tuple[str, ...]:
 
 
 def _catalogs() -> tuple[local_catalog.LocalDatasetCatalog, local_catalog.LocalMetadataCatalog]:
-    module = importlib.import_module(__name__)
-    return module.DatasetCatalog, module.MetadataCatalog
+    return which_catalog.DatasetCatalog, which_catalog.MetadataCatalog

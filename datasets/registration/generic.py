@@ -188,7 +188,7 @@ def register_generic(name: str) -> None:
         DataError: A row is broken.
         UnknownNameError: There is no such metric, pipeline or evaluator.
     """
-    from collavo.datasets.registration.catalog import DatasetCatalog, MetadataCatalog
+    from collavo.datasets.registration.which_catalog import DatasetCatalog, MetadataCatalog
     from collavo.registry import EVALUATORS, PIPELINES
 
     source = parse_name(name)

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from collavo.datasets.evaluation.graded import composite_id
-from collavo.datasets.registration.catalog import DatasetCatalog, MetadataCatalog
 from collavo.datasets.registration.choices import first_file
 from collavo.datasets.registration.layouts import (
     Layout,
@@ -24,6 +23,7 @@ from collavo.datasets.registration.layouts import (
 )
 from collavo.datasets.registration.readers.rows import Row, read_rows
 from collavo.datasets.registration.vqa_fields import Images, SampleIds, below
+from collavo.datasets.registration.which_catalog import DatasetCatalog, MetadataCatalog
 from collavo.errors import DataError
 from collavo.records import ImageRef, Sample, one_image
 

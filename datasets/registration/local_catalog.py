@@ -42,15 +42,11 @@ class LocalDatasetCatalog(UserDict[str, Callable[[], Any]]):
         self[name] = func
 
     def get(self, name: str) -> Any:  # type: ignore[override]
-        """Calls the function of a dataset and returns its rows; finds the built-in ones, too.
+        """Calls the function of a dataset and returns its rows.
 
         Raises:
             UnknownNameError: No such dataset (a KeyError, as in detectron2).
         """
-        if name not in self:
-            from collavo.datasets.registration.catalog import ensure_registered
-
-            ensure_registered()
         if name not in self:
             raise unknown_name("dataset", name, builtins.list(self))
         return self[name]()

@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from collavo.datasets.registration.catalog import DatasetCatalog, MetadataCatalog
 from collavo.datasets.registration.choices import first_file, published
 from collavo.datasets.registration.layouts import (
     Layout,
@@ -28,6 +27,7 @@ from collavo.datasets.registration.layouts import (
 from collavo.datasets.registration.readers.literals import literal
 from collavo.datasets.registration.readers.rows import Row, read_json
 from collavo.datasets.registration.vqa_fields import Images, SampleIds, below, home_of, mapping_of
+from collavo.datasets.registration.which_catalog import DatasetCatalog, MetadataCatalog
 from collavo.errors import DataError
 from collavo.records import ImageRef, Sample, one_image
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from collavo.datasets.registration.catalog import DatasetCatalog, MetadataCatalog
 from collavo.datasets.registration.choices import (
     CODEFUSE,
     COLLAVO,
@@ -33,6 +32,7 @@ from collavo.datasets.registration.layouts import (
     tsv_rows,
 )
 from collavo.datasets.registration.readers.rows import Row
+from collavo.datasets.registration.which_catalog import DatasetCatalog, MetadataCatalog
 from collavo.errors import DataError
 from collavo.records import Sample, one_image
 

@@ -15,7 +15,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from collavo.datasets.evaluation.answers import YES_OR_NO, same_question, without_suffix
-from collavo.datasets.registration.catalog import DatasetCatalog, MetadataCatalog
 from collavo.datasets.registration.layouts import (
     Layout,
     cell_ref,
@@ -26,6 +25,7 @@ from collavo.datasets.registration.layouts import (
 from collavo.datasets.registration.mme_tree import TASKS, Question, label_of, read_tree
 from collavo.datasets.registration.readers.rows import Row, read_rows
 from collavo.datasets.registration.roots import HOW_TO_SET, image_ref, root
+from collavo.datasets.registration.which_catalog import DatasetCatalog, MetadataCatalog
 from collavo.errors import DataError, MissingFileError
 from collavo.records import ImageRef, Sample, one_image
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from collavo.datasets.evaluation.mmmu import OPEN, SUBJECTS
-from collavo.datasets.registration.catalog import DatasetCatalog, MetadataCatalog
 from collavo.datasets.registration.choices import (
     CONVLLAVA,
     LETTERS,
@@ -39,6 +38,7 @@ from collavo.datasets.registration.readers.cells import note_several
 from collavo.datasets.registration.readers.literals import literal
 from collavo.datasets.registration.readers.notes import note
 from collavo.datasets.registration.readers.rows import Row, read_json
+from collavo.datasets.registration.which_catalog import DatasetCatalog, MetadataCatalog
 from collavo.errors import DataError
 from collavo.records import ImageRef, Sample
 

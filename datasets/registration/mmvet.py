@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from collavo.datasets.registration.catalog import DatasetCatalog, MetadataCatalog
 from collavo.datasets.registration.choices import COLLAVO, MMFUSER, XMODEL, first_file, published
 from collavo.datasets.registration.layouts import (
     Layout,
@@ -22,6 +21,7 @@ from collavo.datasets.registration.layouts import (
 )
 from collavo.datasets.registration.readers.rows import Row, read_json, read_rows
 from collavo.datasets.registration.vqa_fields import Images, SampleIds, below
+from collavo.datasets.registration.which_catalog import DatasetCatalog, MetadataCatalog
 from collavo.errors import DataError
 from collavo.records import ImageRef, Sample, one_image
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from collavo.datasets.registration.catalog import DatasetCatalog, MetadataCatalog
 from collavo.datasets.registration.choices import MMFUSER, first_file, published
 from collavo.datasets.registration.layouts import (
     Layout,
@@ -22,6 +21,7 @@ from collavo.datasets.registration.layouts import (
 from collavo.datasets.registration.readers.rows import Row, read_rows
 from collavo.datasets.registration.readers.tsv import short_index
 from collavo.datasets.registration.vqa_fields import Images, SampleIds, below, texts_of
+from collavo.datasets.registration.which_catalog import DatasetCatalog, MetadataCatalog
 from collavo.records import Sample, one_image
 
 _NAME = "ocrbench"

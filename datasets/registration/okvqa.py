@@ -6,7 +6,6 @@ in VLMEvalKit's format. Images: COCO val2014.
 
 from __future__ import annotations
 
-from collavo.datasets.registration.catalog import DatasetCatalog, MetadataCatalog
 from collavo.datasets.registration.coco_vqa import (
     hub_samples,
     list_layout,
@@ -14,6 +13,7 @@ from collavo.datasets.registration.coco_vqa import (
     table_samples,
 )
 from collavo.datasets.registration.layouts import hf_layout, load_layouts, tsv_layout
+from collavo.datasets.registration.which_catalog import DatasetCatalog, MetadataCatalog
 from collavo.records import Sample
 
 _NAME = "okvqa_val"

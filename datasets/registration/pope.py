@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from collavo.datasets.evaluation.answers import same_question, without_suffix
-from collavo.datasets.registration.catalog import DatasetCatalog, MetadataCatalog
 from collavo.datasets.registration.layouts import (
     Layout,
     cell_ref,
@@ -25,6 +24,7 @@ from collavo.datasets.registration.layouts import (
 )
 from collavo.datasets.registration.readers.rows import Row, read_rows
 from collavo.datasets.registration.roots import Root, find_file, image_ref, root
+from collavo.datasets.registration.which_catalog import DatasetCatalog, MetadataCatalog
 from collavo.errors import DataError
 from collavo.records import ImageRef, Sample, one_image
 

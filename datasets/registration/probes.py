@@ -22,7 +22,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import parse_qsl
 
-from collavo.datasets.registration.catalog import DatasetCatalog, MetadataCatalog
 from collavo.datasets.registration.readers.panoptic import (
     Box,
     PanopticImage,
@@ -32,6 +31,7 @@ from collavo.datasets.registration.readers.panoptic import (
     upright_box,
 )
 from collavo.datasets.registration.roots import find_file, image_ref, is_file, root
+from collavo.datasets.registration.which_catalog import DatasetCatalog, MetadataCatalog
 from collavo.errors import ConfigError, DataError
 from collavo.records import ImageRef, Sample, one_image
 

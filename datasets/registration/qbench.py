@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from collavo.datasets.evaluation.answers import same_question
-from collavo.datasets.registration.catalog import DatasetCatalog, MetadataCatalog
 from collavo.datasets.registration.choices import (
     ANNOTATIONS,
     COLLAVO,
@@ -36,6 +35,7 @@ from collavo.datasets.registration.layouts import (
 )
 from collavo.datasets.registration.readers.cells import NoCell
 from collavo.datasets.registration.readers.rows import Row, read_rows
+from collavo.datasets.registration.which_catalog import DatasetCatalog, MetadataCatalog
 from collavo.errors import DataError
 from collavo.records import ImageRef, Sample, one_image
 

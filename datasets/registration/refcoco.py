@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from collavo.datasets.registration.catalog import DatasetCatalog, MetadataCatalog
 from collavo.datasets.registration.choices import CONVLLAVA, MMFUSER, annotations_layout, first_file
 from collavo.datasets.registration.layouts import (
     Layout,
@@ -35,6 +34,7 @@ from collavo.datasets.registration.ref_rows import (
     size_in,
 )
 from collavo.datasets.registration.vqa_fields import Images, SampleIds, below, list_of
+from collavo.datasets.registration.which_catalog import DatasetCatalog, MetadataCatalog
 from collavo.errors import DataError
 from collavo.records import Sample
 

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from collavo.datasets.registration.catalog import DatasetCatalog, MetadataCatalog
 from collavo.datasets.registration.choices import (
     ANNOTATIONS,
     CONVLLAVA,
@@ -33,6 +32,7 @@ from collavo.datasets.registration.layouts import (
     tsv_layout,
 )
 from collavo.datasets.registration.readers.rows import Row, read_json, read_rows
+from collavo.datasets.registration.which_catalog import DatasetCatalog, MetadataCatalog
 from collavo.errors import DataError
 from collavo.records import ImageRef, Sample, one_image
 

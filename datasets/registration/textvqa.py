@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from collavo.datasets.evaluation.answers import without_suffix
-from collavo.datasets.registration.catalog import DatasetCatalog, MetadataCatalog
 from collavo.datasets.registration.choices import (
     CODEFUSE,
     COLLAVO,
@@ -40,6 +39,7 @@ from collavo.datasets.registration.vqa_fields import (
     rows_in,
     texts_of,
 )
+from collavo.datasets.registration.which_catalog import DatasetCatalog, MetadataCatalog
 from collavo.errors import DataError
 from collavo.records import ImageRef, Sample, one_image
 

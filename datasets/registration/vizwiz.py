@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from collavo.datasets.registration.catalog import DatasetCatalog, MetadataCatalog
 from collavo.datasets.registration.choices import (
     CODEFUSE,
     MMFUSER,
@@ -38,6 +37,7 @@ from collavo.datasets.registration.vqa_fields import (
     rows_in,
     texts_of,
 )
+from collavo.datasets.registration.which_catalog import DatasetCatalog, MetadataCatalog
 from collavo.records import ImageRef, Sample, one_image
 
 UNANSWERABLE = "When the provided information is insufficient, respond with 'Unanswerable'."

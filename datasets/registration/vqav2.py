@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from functools import partial
 
-from collavo.datasets.registration.catalog import DatasetCatalog, MetadataCatalog
 from collavo.datasets.registration.choices import CODEFUSE, MMFUSER, published
 from collavo.datasets.registration.coco_vqa import (
     hub_samples,
@@ -17,6 +16,7 @@ from collavo.datasets.registration.coco_vqa import (
     table_samples,
 )
 from collavo.datasets.registration.layouts import hf_layout, load_layouts, tsv_layout
+from collavo.datasets.registration.which_catalog import DatasetCatalog, MetadataCatalog
 from collavo.records import Sample
 
 _FOLDERS = ("VQAv2", "vqav2", "VQAV2")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw
 
-from collavo.modeling.crayon.palette import INK, PALE, PAPER, Color, class_color, font
+from collavo.modeling.crayon.palette import INK, PALE, PAPER, Color, font, instance_color
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class DrawnObject:
 
     @property
     def color(self) -> Color:
-        """The color of its class."""
-        return class_color(self.label_id)
+        """The shade of its class's color that it has."""
+        return instance_color(self.label_id, self.number)
 
 
 def with_legend(picture: Image.Image, objects: Sequence[DrawnObject], unit: int) -> Image.Image:
@@ -78,7 +78,10 @@ def _by_class(objects: Sequence[DrawnObject]) -> list[tuple[str, Color]]:
     for item in objects:
         counts[item.label_id] = item
     return [
-        (item.title if item.number == 1 else f"#1-#{item.number} {item.name}", item.color)
+        (
+            item.title if item.number == 1 else f"#1-#{item.number} {item.name}",
+            instance_color(item.label_id, 1),
+        )
         for item in counts.values()
     ]
 

@@ -27,6 +27,39 @@ def class_color(label_id: int) -> Color:
     return red, green, blue
 
 
+_NUM_SHADES = 7
+_MOST_SHADE = 0.7
+"""How far a shade goes to black or to white at most: there the hue can still be seen."""
+
+
+def instance_color(label_id: int, number: int) -> Color:
+    """The RGB color of the n-th instance of a class: a shade of the class's color.
+
+    The first instance has the color itself; shades repeat after seven.
+    """
+    return _shades(class_color(label_id))[(number - 1) % _NUM_SHADES]
+
+
+@cache
+def _shades(color: Color) -> list[Color]:
+    """Spaces shades evenly from near black over the color to near white, the farthest first."""
+    base = np.array(color, dtype=float)
+    dark, light = np.linalg.norm(base), np.linalg.norm(255 - base)
+    # way from the color in RGB: a light color has more room towards black, a dark one to white
+    places = np.linspace(-_MOST_SHADE * dark, _MOST_SHADE * light, _NUM_SHADES)
+    places[np.argmin(abs(places))] = 0.0
+    picked = [0.0]
+    while len(picked) < _NUM_SHADES:
+        distance = abs(places[:, None] - np.array(picked)).min(1)
+        picked.append(float(places[int(np.argmax(distance.round(3)))]))
+    shades: list[Color] = []
+    for place in picked:
+        end, whole = (255.0, light) if place > 0 else (0.0, dark)
+        red, green, blue = (base + (end - base) * abs(place) / whole).round().astype(int).tolist()
+        shades.append((red, green, blue))
+    return shades
+
+
 @cache
 def _palette() -> list[list[int]]:
     """Picks colors one by one, each as far in CIE Lab as can be from those before it."""

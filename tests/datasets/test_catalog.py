@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 
-from collavo.datasets.registration import catalog, local_catalog
+from collavo.datasets.registration import catalog, local_catalog, which_catalog
 from collavo.errors import DataError
 from collavo.registry import UnknownNameError
 
@@ -140,36 +142,54 @@ def test_our_errors_are_the_users() -> None:
 
 @pytest.fixture()
 def undecided(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The catalog module before its first use."""
+    """The module that decides before its first use."""
     for name in ("DatasetCatalog", "MetadataCatalog"):
-        monkeypatch.setitem(catalog.__dict__, name, None)
-        monkeypatch.delitem(catalog.__dict__, name)
+        monkeypatch.setitem(which_catalog.__dict__, name, None)
+        monkeypatch.delitem(which_catalog.__dict__, name)
 
 
 def test_ours_are_used_without_detectron2(undecided: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(catalog.importlib.util, "find_spec", lambda name: None)
-    assert catalog.DatasetCatalog is local_catalog.DatasetCatalog
-    assert catalog.MetadataCatalog is local_catalog.MetadataCatalog
+    monkeypatch.setattr(which_catalog.importlib.util, "find_spec", lambda name: None)
+    assert which_catalog.DatasetCatalog is local_catalog.DatasetCatalog
+    assert which_catalog.MetadataCatalog is local_catalog.MetadataCatalog
 
 
 def test_detectron2s_are_used_where_it_is(undecided: None, monkeypatch: pytest.MonkeyPatch) -> None:
     data = ModuleType("detectron2.data")
     data.DatasetCatalog, data.MetadataCatalog = object(), object()  # type: ignore[attr-defined]
-    monkeypatch.setattr(catalog.importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setattr(which_catalog.importlib.util, "find_spec", lambda name: object())
     monkeypatch.setitem(sys.modules, "detectron2", ModuleType("detectron2"))
     monkeypatch.setitem(sys.modules, "detectron2.data", data)
-    assert catalog.DatasetCatalog is data.DatasetCatalog
-    assert catalog.MetadataCatalog is data.MetadataCatalog
+    assert which_catalog.DatasetCatalog is data.DatasetCatalog
+    assert which_catalog.MetadataCatalog is data.MetadataCatalog
 
 
 def test_broken_detectron2_is_said(
     undecided: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(catalog.importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setattr(which_catalog.importlib.util, "find_spec", lambda name: object())
     for name in ("detectron2", "detectron2.data"):
         monkeypatch.setitem(sys.modules, name, None)
-    assert catalog.MetadataCatalog is local_catalog.MetadataCatalog
+    assert which_catalog.MetadataCatalog is local_catalog.MetadataCatalog
     assert "detectron2 is installed but cannot be imported" in caplog.text
+
+
+def test_built_in_datasets_are_found_at_the_first_look(repository: Path) -> None:
+    """In a new interpreter, however the catalogs are had and whatever is asked of them first."""
+    code = """
+from collavo.datasets.registration.catalog import DatasetCatalog, MetadataCatalog
+from collavo.datasets.registration import catalog
+print({})
+"""
+    for question in (
+        'len(DatasetCatalog.get("pope_test")) > 0',
+        '"mme" in DatasetCatalog',
+        '"mme" in DatasetCatalog.list() and "mme" in list(catalog.DatasetCatalog)',
+        'MetadataCatalog.get("pope_test").pipeline == "pope"',
+    ):
+        command = [sys.executable, "-c", code.format(question)]
+        done = subprocess.run(command, cwd=repository, capture_output=True, text=True)
+        assert done.stdout.strip() == "True", (question, done.stderr)
 
 
 def test_other_names_of_the_module_are_missing() -> None:

@@ -72,7 +72,7 @@ def test_a_broken_device_is_no_failure_of_samples(bench, monkeypatch):
         (lambda p: p.write_bytes(b""), "is empty (0 bytes)"),
         (lambda p: p.write_bytes(p.read_bytes()[:60]), "damaged or cut off"),
         (lambda p: p.write_bytes(b"not an image"), "is no JPEG"),
-        (lambda p: p.chmod(0o000) or p.unlink() or p.mkdir(), "IsADirectoryError"),
+        (lambda p: p.chmod(0o000) or p.unlink() or p.mkdir(), "Is a directory"),
     ],
     ids=["empty", "truncated", "text", "folder"],
 )

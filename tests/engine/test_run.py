@@ -223,6 +223,24 @@ def test_pictures_of_the_first_images(bench):
     assert names == ["01-fake_set_0-0.png", "02-fake_set_1-1.png", "03-fake_set_2-0.png"]
 
 
+def test_pictures_show_all_questions_of_an_image_with_their_answers(bench, monkeypatch):
+    """Also those that an earlier launch answered."""
+    from collavo.modeling.crayon import draw
+
+    drawn = []
+    monkeypatch.setattr(
+        draw, "with_captions", lambda sheet, asked, *_: drawn.append(asked) or sheet
+    )
+    bench.run("--limit", "1", VIS__SAMPLES=1)
+    folder = bench.run(VIS__SAMPLES=1).folder
+    rows = [json.loads(line) for line in (folder / "predictions.jsonl").read_text().splitlines()]
+    first = [row for row in rows if row["image"] == rows[0]["image"]]
+    assert len(first) > 1 and len(drawn[-1]) == len(first)
+    for (question, answer), row in zip(drawn[-1], first, strict=True):
+        assert question == row["question"]
+        assert answer == f"{row['answer']}  (reference: {row['reference']})"
+
+
 def test_config_and_fingerprint_are_kept(bench):
     run = bench.run()
     assert "NUM_BEAMS: 3" in (run.folder / "config.yaml").read_text()

@@ -14,7 +14,7 @@ from typing import Any
 from collavo.engine.folder import write_exit_code
 from collavo.engine.training.checkpoint import Checkpoints, State, read_state
 from collavo.engine.training.curves import draw_curves, read_metrics
-from collavo.engine.training.evaluating import LiveEvaluation
+from collavo.engine.training.evaluating import TABLE, LiveEvaluation
 from collavo.engine.training.folder import course, open_stage, stage_folder
 from collavo.engine.training.loop import Hooks, Limits, Loop
 from collavo.engine.training.meter import Meter
@@ -26,6 +26,8 @@ from collavo.engine.training.table import show_trainable
 from collavo.engine.training.trackers import open_trackers
 from collavo.engine.training.trainable import Trained, adapter_of, make_trainable
 from collavo.errors import EXIT_CRASH, EXIT_INTERRUPTED, EXIT_OK, ConfigError
+from collavo.modeling.checkpoints.running import running_statistics
+from collavo.pulse import during
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +75,10 @@ def run_stage(make_cfg: Callable[[str | None], Any]) -> tuple[int, str]:
     _check_batch(cfg, setup)
     from collavo.engine.training.tasks import build_task
 
-    with setup.accelerator.main_process_first():  # the others find its indices in the cache
+    with (
+        setup.accelerator.main_process_first(),  # the others find its indices in the cache
+        during(f"{cfg.TRAIN.STAGE}: loading the model and the training data"),
+    ):
         task = build_task(cfg, setup.device, setup.is_main)
     lora = {
         "rank": cfg.LORA.RANK,
@@ -128,7 +133,8 @@ def _train(stage: _Stage) -> bool:
     """Trains and exports; returns whether the stage is finished."""
     cfg, task, setup = stage.cfg, stage.task, stage.setup
     model, optimizer, choose = _prepare(stage)
-    checkpoints = Checkpoints(stage.folder, setup, cfg.TRAIN.KEEP_LAST)
+    running = running_statistics(task.model)
+    checkpoints = Checkpoints(stage.folder, setup, cfg.TRAIN.KEEP_LAST, running)
     first, bad = _resume(stage, checkpoints, optimizer)
     if first >= stage.steps and (stage.folder / EXPORT).is_dir():
         if setup.is_main:
@@ -145,11 +151,12 @@ def _train(stage: _Stage) -> bool:
     try:
         with asked_to_stop() as stopped:
             loop.hooks = _hooks(stage, checkpoints, optimizer, loop, meter, stopped)
-            finished = loop.run(first)
+            with during(""):  # the meter tells
+                finished = loop.run(first)
     finally:
         if meter is not None:
             meter.close()
-            _draw(meter.file, stage.folder / CURVES, cfg.TRAIN.STAGE)
+            _draw(meter.file, stage.folder, cfg.TRAIN.STAGE)
     if finished:
         with whole_parameters(setup, model):
             _export(stage)
@@ -158,10 +165,11 @@ def _train(stage: _Stage) -> bool:
     return finished
 
 
-def _draw(metrics: Path, target: Path, title: str) -> None:
+def _draw(metrics: Path, folder: Path, title: str) -> None:
     """Draws the curves; a full disk must not hide why a training ended."""
+    target = folder / CURVES
     try:
-        draw_curves(read_metrics(metrics), target, title)
+        draw_curves(read_metrics(metrics), target, title, read_metrics(folder / TABLE))
     except OSError as error:
         logger.warning("no picture %s: %s", target, error)
 

@@ -24,7 +24,7 @@ from collavo.engine.training.setup import has_parted_weights
 from collavo.engine.training.task import LossParts, Place
 from collavo.errors import ConfigError
 from collavo.modeling.llms.chat import IGNORE_INDEX
-from collavo.modeling.llms.chat_templates import get_chat_template
+from collavo.modeling.llms.chat_templates import CHAT_TEMPLATES, get_chat_template
 from collavo.modeling.losses.base import Rows
 from collavo.registry import LOSSES
 
@@ -103,10 +103,15 @@ class VLMTask:
         Raises:
             UserError: Anything in it does not fit.
         """
-        template = get_chat_template(cfg.TRAIN.TEMPLATE)
         loss = LOSSES.get(cfg.TRAIN.LOSS)()
         parts = load_model(cfg, device)
         model = parts.architecture
+        template = get_chat_template(cfg.TRAIN.TEMPLATE) if cfg.TRAIN.TEMPLATE else model.template
+        if template is None:
+            raise ConfigError(
+                f"{type(model).__name__} names no chat template, so TRAIN.TEMPLATE has to: one of "
+                f"{', '.join(CHAT_TEMPLATES)}"
+            )
         if cfg.TRAIN.INIT == "random":
             model.reset_parameters(cfg.RANDOM_SEED)
         model.set_dropout(cfg.TRAIN.PLORA_DROPOUT)
