@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -26,6 +27,8 @@ from collavo.modeling.crayon.maps import crayon_maps
 from collavo.modeling.crayon.text import NO_OBJECTS, CrayonObject, object_phrase
 from collavo.modeling.segmenters.resize import to_grid
 from collavo.records import Conversation, ImageRef, Segment, Segments, Turn
+
+logger = logging.getLogger(__name__)
 
 CLASS = "{class}"
 
@@ -106,6 +109,13 @@ class PanopticSource:
             content, self._json, spec.classes, "say classes=own behind its path in TRAIN.DATA"
         )
         self._images = [image for image in content.images if image.segments]
+        if bare := len(content.images) - len(self._images):
+            logger.warning(
+                "%s: %d of %d images have no segments and are left out",
+                self._json,
+                bare,
+                len(content.images),
+            )
         self.bad = BadRows()
         self._segments = lru_cache(maxsize=64)(self._segments_of)
 

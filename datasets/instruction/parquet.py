@@ -1,8 +1,8 @@
 """Conversations in parquet files, as CodeFuse-VLM is trained on.
 
 Columns: `image` (a struct with `bytes` or `path`, binary, or a path; null for text alone) or
-`images` (a list of them), and texts `prompt` and `ground_truth`, or lists `prompts` and
-`ground_truths` of the turns.
+`images`, either of which may hold lists of them, and texts `prompt` and `ground_truth`, or lists
+`prompts` and `ground_truths` of the turns.
 Source: codefuse-ai/CodeFuse-MFT-VLM commit 46e9a3c, llava/data.
 """
 
@@ -12,7 +12,7 @@ import hashlib
 import logging
 from array import array
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,10 @@ from collavo.datasets.instruction.kept import Kept, files_key, keep, load_kept
 from collavo.datasets.instruction.llava import image_root
 from collavo.datasets.instruction.rows import (
     IMAGE_TAG,
-    IMAGES_MEND,
     misplaced,
     unread,
     without_tags,
+    wrong_image,
 )
 from collavo.datasets.instruction.source import BadRows, SourceSpec
 from collavo.datasets.registration.generic_choices import holds
@@ -38,13 +38,12 @@ from collavo.datasets.registration.readers.parquet import (
     named_images,
     parquet_rows,
 )
-from collavo.datasets.registration.roots import image_below
 from collavo.errors import DataError, MissingFileError
 from collavo.records import Conversation, ImageRef, Turn
 
 logger = logging.getLogger(__name__)
 
-VERSION = 3
+VERSION = 4
 """Counts changes of what is read and checked; part of the key of kept indexes."""
 
 LARGE_GROUP = 64 << 20
@@ -175,20 +174,20 @@ class ParquetSource:
             for cell in cells
         )
 
-    def _unusable(self, layout: _Layout, values: Mapping[str, Any], images: int) -> str:
+    def _unusable(self, layout: _Layout, values: Mapping[str, Any], images: Sequence[Any]) -> str:
         """Says what a row has that is not read, or where its images are not to be read from."""
         if layout.image == "image" and holds(values.get("images")):
             return "it has 'images' in a file whose images are read from 'image'; keep one column"
-        given = values.get(layout.image)
+        for name, _ in _COLUMNS:
+            if name not in layout.texts and holds(values.get(name)):
+                return f"it has a second conversation in {name!r}; keep one"
         root = self._root or image_folder(layout.file)
-        for path in given if isinstance(given, list) else [given]:
-            if isinstance(path, str):
-                try:
-                    place = repr(layout.image)
-                    image_below(root, path, (layout.file.parent, root), place, IMAGES_MEND)
-                except DataError as error:
-                    return str(error)
-        return unread(values, {layout.image, *layout.texts}, images)
+        start = (layout.file.parent, root)
+        for image in images:
+            image = image.get("path") if isinstance(image, Mapping) else image
+            if problem := wrong_image(image, root, start, layout.image):
+                return problem
+        return unread(values, {layout.image, *layout.texts}, len(images))
 
     def _scan(self) -> Kept:
         """Reads all rows once, without their images' bytes."""
@@ -199,14 +198,16 @@ class ParquetSource:
             for place, row in enumerate(parquet_rows([layout.file], self._root)):
                 number += 1
                 given = row.values.get(layout.image)
-                count = len(given) if isinstance(given, tuple | list) else int(given is not None)
-                turns, problem = _turns(row.values, count)
-                problem = self._unusable(layout, row.values, count) or problem
+                found = list(given) if isinstance(given, tuple | list) else [given]
+                if found == [None] or not (holds(given) or isinstance(given, str)):  # NaN, too
+                    found = []
+                turns, problem = _turns(row.values, len(found))
+                problem = self._unusable(layout, row.values, found) or problem
                 if problem:
                     bad += BadRows(1, ((self._name(file, place), problem),))
                     continue
                 rows.append(number)
-                images.append(count)
+                images.append(len(found))
                 sizes.append(len(turns))
                 lengths.append(sum(len(turn.text.encode()) for turn in turns))
         return Kept(
@@ -237,16 +238,18 @@ class _Layout:
         self.file = file
         try:
             with pq.ParquetFile(file) as source:
-                names, meta = source.schema_arrow.names, source.metadata
+                schema, meta = source.schema_arrow, source.metadata
         except (OSError, pyarrow.ArrowException) as error:
             raise DataError(f"{file} cannot be read as parquet: {error}; fetch it again") from error
+        names = schema.names
         found = [pair for pair in _COLUMNS if set(pair) <= set(names)]
         if not found:
             wanted = " or ".join(" and ".join(pair) for pair in _COLUMNS)
             raise DataError(f"{file} has the columns {', '.join(names)}; it needs {wanted}")
         self.texts = found[0]
         self.image = "images" if "images" in names and "image" not in names else "image"
-        self.listed = self.image == "images"
+        kind = schema.field(self.image).type if self.image in names else pyarrow.null()
+        self.listed = pyarrow.types.is_list(kind) or pyarrow.types.is_large_list(kind)
         groups = [meta.row_group(g) for g in range(meta.num_row_groups)]
         self._ends = list(accumulate(g.num_rows for g in groups))
         self.rows = meta.num_rows

@@ -3,45 +3,55 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from collavo.datasets.registration.generic_choices import holds
 from collavo.datasets.registration.generic_media import (
+    is_content,
     is_named_as_image,
     is_named_as_other,
     looks_like_an_image,
     looks_like_other,
     other_tag,
 )
-from collavo.datasets.registration.generic_turns import CONVERSATIONS
-from collavo.datasets.registration.roots import LONGEST_PATH, image_below
+from collavo.datasets.registration.generic_turns import CONVERSATIONS, ROLES
+from collavo.datasets.registration.roots import LONGEST_PATH, image_below, is_image_name
 from collavo.errors import DataError
-from collavo.records import Turn
+from collavo.records import ImageRef, Turn
 
 IMAGE_TAG = "<image>"
 
-ROLES: Mapping[str, str] = {
-    **dict.fromkeys(("human", "user"), "user"),
-    **dict.fromkeys(("gpt", "assistant", "chatgpt", "bard", "bing"), "assistant"),
-}
-"""How files name who speaks. Source: haotian-liu/LLaVA and ShareGPT's files."""
-
 IMAGES_MEND = "name the folder that holds them as the source's images="
 
+_USUAL_ENDS = (".jpg", ".png", ".jpeg", ".webp", ".gif", ".JPG", ".JPEG", ".PNG")
 _UNUSUAL = re.compile(rf"^[/\s]|\.\.|[:\0]|^.{{{LONGEST_PATH + 1}}}").search
-"""Finds what makes a path need a closer look: most lie plainly below the folder of images."""
+"""Finds what makes a path need a closer look: most lie plainly below the folder of images.
+
+So does a path of another ending.
+"""
 
 _TAGS = re.compile(rf"\s*{IMAGE_TAG}\s*")
-_NAMED_IMAGE = re.compile("<img>[^<>]+</img>", re.IGNORECASE)
-"""How Qwen-VL's training files name an image within the text, where nothing here would read it."""
-
-_SYSTEM = (
-    "is a system turn, and the template (TRAIN.TEMPLATE) brings its own; put its text into the "
-    "user's first turn, or remove it"
+_OTHER_MARK = re.compile(
+    r"<(?:(?i:img>[^<>]+</img>|\|image\|>)"
+    r"|(?i:\|?(?:image|img)[_ ]?(?:\d+|pad|placeholder|context|token|here)\|?>)"
+    r"|(?<=^<)(?!image>)(?i:image>)[ \t\r]*$)",
+    re.MULTILINE,
 )
+"""How others mark an image in a text, or name it there as Qwen-VL's files do; not read here."""
+
+_SPEAKERS = tuple(name for name, role in ROLES.items() if role != "system")
+_SYSTEM = (
+    "and the template (TRAIN.TEMPLATE) brings its own; put its text into the user's first turn, or "
+    "remove it"
+)
+_PARTS = (
+    f"write it as one text with {IMAGE_TAG!r} in each image's place, and name the images in "
+    "'image' or 'images'"
+)
+_SYSTEM_FIELDS = ("system", "system_prompt")
 _READ = frozenset(("id", "image", "images", "conversations"))
 _TURN = ({"from", "value"}, {"role", "content"})
 
@@ -73,7 +83,7 @@ def measure(values: Mapping[str, Any]) -> tuple[int, int, int] | None:
         if "images" in values:
             return None
         if image is not None:
-            if not isinstance(image, str) or not image or _UNUSUAL(image):
+            if not isinstance(image, str) or not image.endswith(_USUAL_ENDS) or _UNUSUAL(image):
                 return None
             images = 1
         if not values.keys() <= _READ and unread(values, _READ, images):
@@ -154,6 +164,8 @@ def unread(values: Mapping[str, Any], read: Collection[str | None], images: int)
     for name, value in values.items():
         if name in read:
             continue
+        if name in _SYSTEM_FIELDS and holds(value):
+            return f"it has {name!r}, {_SYSTEM}"
         if is_other_medium(name, value):
             return (
                 f"it has {name!r}, another medium than images, and would be trained without it; "
@@ -171,9 +183,7 @@ def unread(values: Mapping[str, Any], read: Collection[str | None], images: int)
 
 def is_other_medium(name: str, value: Any) -> bool:
     """Whether a field holds a video or an audio; a number says something about one at most."""
-    if not holds(value) or isinstance(value, bool | int | float):
-        return False
-    return is_named_as_other(name) or looks_like_other(value)
+    return is_content(value) and (is_named_as_other(name) or looks_like_other(value))
 
 
 def is_like_image(name: str, value: Any) -> bool:
@@ -193,18 +203,40 @@ def _images(values: Mapping[str, Any], root: Path) -> tuple[tuple[str, ...], str
         return (), f"it has both 'image' {_short(one)} and 'images' {_short(several)}; keep one"
     paths = given if isinstance(given, list) else [given]
     for path in paths:
-        if isinstance(path, str) and not path.strip():
-            return (), (
-                f"{key!r} is an empty path; name the image, or remove the field where there is none"
-            )
-        if not isinstance(path, str):
-            return (), f"{key!r} must be a path or a list of paths, got {_short(given)}"
-        if _UNUSUAL(path):
-            try:
-                image_below(root, path, root, repr(key), IMAGES_MEND)
-            except DataError as error:
-                return (), str(error)
+        if problem := wrong_image(path, root, root, key):
+            return (), problem
     return tuple(paths), ""
+
+
+def wrong_image(given: Any, root: Path, start: Path | Sequence[Path], field: str) -> str:
+    """Says why what an image field holds is no image that may be read, "" where it is one.
+
+    Args:
+        given: What it holds, or an item of its list: a path, or what a reader made of a cell.
+        root: The folder that no path may leave.
+        start: Where relative paths begin; see `image_below`.
+        field: The field's name.
+    """
+    if looks_like_other(given):
+        named = given.label if isinstance(given, ImageRef) else given
+        return f"{field!r} is {named!r:.60}, another medium than an image; remove the row"
+    if isinstance(given, ImageRef):
+        return ""
+    if not isinstance(given, str):
+        return f"{field!r} must be a path or a list of paths, got {_short(given)}"
+    if not given.strip():
+        return (
+            f"{field!r} is an empty path; name the image, or remove the field where there is none"
+        )
+    if looks_like_an_image(given) and not is_image_name(given):
+        begin = given[:24]
+        return f"{field!r} is the image itself ({begin!r}, ...); write it to a file and name that"
+    try:
+        if _UNUSUAL(given):
+            image_below(root, given, start, repr(field), IMAGES_MEND)
+    except DataError as error:
+        return str(error)
+    return ""
 
 
 def _turn(turn: Any) -> tuple[str, str, str]:
@@ -214,11 +246,13 @@ def _turn(turn: Any) -> tuple[str, str, str]:
     said, text = turn.get("from", turn.get("role")), turn.get("value", turn.get("content"))
     if said is None:
         return "", "", f"does not say who speaks: it has {', '.join(turn) or 'no fields'}"
-    role = ROLES.get(said, "") if isinstance(said, str) else ""
-    if said == "system":
-        return "", "", _SYSTEM
+    role = ROLES.get(said.lower(), "") if isinstance(said, str) else ""
+    if role == "system":
+        return "", "", f"is a system turn, {_SYSTEM}"
     if not role:
-        return "", "", f"is from {_short(said)}; it may be from {', '.join(ROLES)}"
+        return "", "", f"is from {_short(said)}; it may be from {', '.join(_SPEAKERS)}"
+    if isinstance(text, list | dict):
+        return "", "", f"is in parts, {_short(text)}; {_PARTS}"
     if not isinstance(text, str):
         return "", "", f"must have a text in 'value' (or 'content'), got {_short(text)}"
     for name, value in turn.items():
@@ -250,8 +284,11 @@ def misplaced(role: str, text: str) -> str:
         return f"is an answer with {IMAGE_TAG!r} in it; images belong to the user's turns"
     if tag := other_tag(text):
         return f"holds {tag}, which no row can be trained with: only images are read"
-    if role == "user" and (named := _NAMED_IMAGE.search(text)):
-        return f"names its image as {named[0]!r:.60}; name it in 'image', and its place by one tag"
+    if role == "user" and (mark := _OTHER_MARK.search(text)):
+        return (
+            f"marks its image as {mark[0].strip()!r:.60}; name the image in 'image', and mark its "
+            f"place as {IMAGE_TAG!r}"
+        )
     return ""
 
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol
 
+from collavo.datasets.registration.roots import is_file
 from collavo.errors import ConfigError
 from collavo.records import Conversation, Segments
 
 KINDS = ("vl", "image")
 FORMATS = ("llava", "folder", "parquet", "panoptic", "miniature", "mix")
+_WORD = re.compile("[a-z_]+")
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
@@ -59,6 +62,11 @@ class SourceSpec:
             raise ConfigError(f"{where}: weight is {self.weight}; it has to be 0 or more")
         if self.classes not in ("coco", "own"):
             raise ConfigError(f"{where}: classes is {self.classes!r}; it may be coco or own")
+        if self.classes == "own" and self.format not in ("panoptic", "auto"):
+            raise ConfigError(
+                f"{where}: classes=own is of format panoptic, and this is {self.format}; leave it "
+                "out, or write panoptic: before the path"
+            )
         for key in ("limit", "scenes"):
             if getattr(self, key) < 0:
                 raise ConfigError(f"{where}: {key} is {getattr(self, key)}; it may not be negative")
@@ -184,6 +192,11 @@ def _of_text(text: str) -> dict[str, str]:
     values = {"path": place}
     if colon and begin in FORMATS:
         values = {"path": rest, "format": begin}
+    elif colon and _WORD.fullmatch(begin) and not is_file(Path(place)):
+        raise ConfigError(
+            f"source {text!r}: {begin!r} is no format of training data; it may be one of "
+            f"{', '.join(FORMATS)}, or left out"
+        )
     for pair in settings.split("&") if asked else []:
         key, equal, value = pair.partition("=")
         if not equal:

@@ -13,6 +13,7 @@ from typing import Any
 
 from collavo.datasets.registration.generic_choices import holds
 from collavo.datasets.registration.generic_media import (
+    PLACES,
     is_a_name,
     is_encoded,
     is_named_as_image,
@@ -186,7 +187,7 @@ class RowImages:
 
 def _of_mapping(row: Row, field: str, value: Mapping[str, Any]) -> Any:
     """What an object says of its image: Hugging Face's {bytes, path}, {url}, {file_name}, ..."""
-    for key in ("bytes", "base64", "data", "path", "url", "file", "src", "uri", *IMAGES):
+    for key in (*PLACES, *IMAGES):
         inner = value.get(key)
         if isinstance(inner, Mapping):  # {"image_url": {"url": ...}}
             inner = _of_mapping(row, field, inner)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from collavo.datasets.registration.generic_choices import holds
 from collavo.datasets.registration.roots import ends_in, is_image_name
 from collavo.records import ImageRef
 
@@ -16,7 +17,10 @@ _IMAGE_WORDS = frozenset(
     "image images img imgs picture pictures photo photos pic pics visual visuals screenshot "
     "screenshots figure thumbnail".split()
 )
-_OTHER_MEDIA = frozenset("video videos audio audios clip clips speech movie frames".split())
+_OTHER_MEDIA = frozenset(
+    "video videos vid vids audio audios sound sounds clip clips speech movie frames wav mp3 "
+    "mp4".split()
+)
 _ABOUT = frozenset(
     "type width height size sizes caption captions description count num number source category "
     "format license title style quality split label alt hash md5 sha sha256 resolution ratio mode "
@@ -25,12 +29,22 @@ _ABOUT = frozenset(
 """Words of fields that tell something about an image: image_type, image_width, num_images."""
 
 _OTHER_END = re.compile(
-    r"\.(?:mp4|avi|mov|mkv|webm|m4v|mpe?g|wav|mp3|flac|ogg|m4a|aac)(?:\?\S*)?", re.IGNORECASE
+    r"\.(?:mp4|avi|mov|mkv|webm|m4v|mpe?g|m2?ts|3gp|wmv|flv|ogv|"
+    r"wav|mp3|flac|ogg|m4a|aac|opus|wma|aiff?)(?:\?\S*)?",
+    re.IGNORECASE,
 )
 _OTHER_TAG = re.compile(
-    r"<\|?(?:video|audio|speech)(?:[_ ]?(?:\d+|pad|placeholder|start))?\|?>", re.IGNORECASE
+    r"<\|?\s*(?:video|vid|audio|speech|sound)"
+    r"(?:[_ -]?(?:\d+|pad|placeholder|start|token|path|here))?\s*/?\|?>",
+    re.IGNORECASE,
 )
 """How prompts mark a video's or an audio's place."""
+
+PLACES = ("bytes", "base64", "data", "path", "url", "file", "src", "uri")
+"""Where an object holds its image or another medium."""
+
+_KIND = frozenset(("url", "input", "file"))
+"""What stands beside the medium in the type of an object: image_url, input_audio."""
 
 _BASE64 = 256
 """Characters from which on a text in an image field is an encoded image and no path."""
@@ -64,18 +78,25 @@ def is_a_name(name: str) -> bool:
     return "id" in _words(name)
 
 
+def is_content(value: Any) -> bool:
+    """Whether a value may be a medium; numbers say something about one at most."""
+    return holds(value) and not isinstance(value, bool | int | float)
+
+
 def looks_like_an_image(value: Any) -> bool:
     """Whether a value is an image at any depth: its file's name, a data URI, base64, bytes."""
     if isinstance(value, ImageRef):
         return True
     if isinstance(value, bytes):
         return value.startswith(_MAGIC)
-    return _any(value, looks_like_an_image, _is_image_text)
+    return _any(value, looks_like_an_image, _is_image_text, _IMAGE_WORDS)
 
 
 def looks_like_other(value: Any) -> bool:
     """Whether a value is a video or an audio at any depth: its file's name, or a data URI."""
-    return _any(value, looks_like_other, _is_other_text)
+    if isinstance(value, ImageRef):
+        return _is_other_text(value.label)
+    return _any(value, looks_like_other, _is_other_text, _OTHER_MEDIA)
 
 
 def other_tag(text: str) -> str:
@@ -84,12 +105,28 @@ def other_tag(text: str) -> str:
     return found[0] if found else ""
 
 
-def _any(value: Any, inside: Callable[[Any], bool], test: Callable[[str], bool]) -> bool:
+def _any(
+    value: Any,
+    inside: Callable[[Any], bool],
+    test: Callable[[str], bool],
+    words: frozenset[str],
+) -> bool:
     if isinstance(value, str):
         return test(value)
     if isinstance(value, Mapping):
-        return any(inside(item) for item in value.values())
+        kind = value.get("type")  # {"type": "video", "url": ...}
+        kinds = _words(kind) - _KIND if isinstance(kind, str) else frozenset()
+        if kinds and kinds <= words and any(holds(value.get(key)) for key in PLACES):
+            return True
+        return any(
+            inside(item) or (_is_medium(str(key), words) and is_content(item))
+            for key, item in value.items()
+        )
     return isinstance(value, list | tuple) and any(inside(item) for item in value)
+
+
+def _is_medium(name: str, words: frozenset[str]) -> bool:
+    return bool(_words(name) & words) and not _words(name) & _ABOUT and not is_a_name(name)
 
 
 def _is_image_text(text: str) -> bool:

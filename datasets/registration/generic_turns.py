@@ -15,12 +15,12 @@ from collavo.errors import DataError
 CONVERSATIONS = ("conversations", "conversation", "messages")
 """Fields of turns; the first that is there wins."""
 
-_ROLES = {
+ROLES: Mapping[str, str] = {
     **dict.fromkeys(("human", "user"), "user"),
-    **dict.fromkeys(("gpt", "assistant", "model", "bot", "chatgpt"), "assistant"),
+    **dict.fromkeys(("gpt", "assistant", "model", "bot", "chatgpt", "bard", "bing"), "assistant"),
     "system": "system",
 }
-
+"""How files name who speaks. Source: haotian-liu/LLaVA and ShareGPT's files."""
 
 _PARTS = ("text", "image", "image_url")
 _TURN = ("from", "role", "value", "content", "image", "images", "id", "name")
@@ -102,10 +102,10 @@ def conversation_of(row: Row) -> Asked | None:
 
 def _turn(row: Row, name: str, turn: Mapping[str, Any], media: _Media) -> tuple[str, str]:
     said = turn.get("from", turn.get("role"))
-    role = _ROLES.get(said.lower()) if isinstance(said, str) else None
+    role = ROLES.get(said.lower()) if isinstance(said, str) else None
     if role is None:
         raise DataError(
-            f"{row.place}: a turn of {name!r} is from {said!r}; it may be from {', '.join(_ROLES)}"
+            f"{row.place}: a turn of {name!r} is from {said!r}; it may be from {', '.join(ROLES)}"
         )
     content = turn.get("value", turn.get("content"))
     if isinstance(content, Mapping):

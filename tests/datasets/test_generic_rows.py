@@ -60,6 +60,13 @@ def test_names_that_images_stand_under(folder: Path, fields: dict[str, Any]) -> 
         ({"blob": {"kind": "image_url", "of": {"url": "a.png"}}}, "'blob' looks like an image"),
         ({"blob": [{"path": "a.png"}]}, "'blob' looks like an image"),
         ({"media": [{"path": "a.mp4"}]}, "'media' holds a video or audio"),
+        (
+            {"media": [{"type": "video", "url": "https://there/1"}]},
+            "'media' holds a video or audio",
+        ),
+        ({"meta": {"audio": "talks/1"}}, "'meta' holds a video or audio"),
+        ({"meta": {"image": "photos/1"}}, "'meta' looks like an image"),
+        ({"image": "a.opus"}, "'image' holds a video or audio"),
         ({"images": ["a.mp4"]}, "'images' holds a video or audio"),
         ({"video_id": 7}, "'video_id' holds a video or audio"),
         ({"blob": "data:video/mp4;base64,AA"}, "'blob' holds a video or audio"),
@@ -81,6 +88,7 @@ def test_an_image_that_is_not_read_is_refused(
     [
         {},
         {"image": None, "video": None, "images": [], "audio": ""},
+        {"meta": {"image": None, "video_id": "v1", "video": 3, "type": "video"}},
         {"source": "see b.png. It is large", "has_image": False, "height": 300},
         {"image": None, "image_id": 7, "image_type": "chart", "num_images": 0},
         {"image": {"bytes": None, "path": None}, "images": [None, ""], "img": "  "},

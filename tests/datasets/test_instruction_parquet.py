@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -105,8 +106,12 @@ def test_bad_rows(
         ({"image": None, "img": b"..."}, "it has 'img', which looks like an image"),
         ({"images": ["b.png"]}, "it has 'images' in a file whose images are read from 'image'"),
         ({"image": "../../a.png"}, "'image': image path '../../a.png' leaves the dataset folder"),
-        ({"image": ""}, "'image': '' is no image path"),
+        ({"image": ""}, "'image' is an empty path"),
         ({"prompt": "<video>q"}, "turn 1 holds <video>"),
+        ({"prompt": "<image_1>q"}, "turn 1 marks its image as '<image_1>'"),
+        ({"image": "a.mp4"}, "'image' is 'a.mp4', another medium than an image"),
+        ({"prompts": ["q"], "ground_truths": ["a"]}, "a second conversation in 'prompts'"),
+        ({"system": "Be brief."}, "it has 'system', and the template"),
     ],
 )
 def test_rows_about_what_is_not_read(
@@ -121,6 +126,30 @@ def test_rows_about_what_is_not_read(
     assert [name for name, _ in source.bad.first] == ["a:a/2"]
     assert problem in source.bad.first[0][1]
     assert [source[k].images[0].read() for k in range(2)] == [png, png]
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "problem"),
+    [
+        ([float("nan")], pa.float64(), ""),
+        ([[None]], pa.list_(pa.string()), ""),
+        ([3], pa.int64(), "'image' must be a path or a list of paths, got int 3"),
+        ([True], pa.bool_(), "'image' must be a path or a list of paths, got bool True"),
+        ([{"path": "a.mov"}], pa.struct([("path", pa.string())]), "'image' is 'a.mov', another"),
+        ([{"bytes": b"...", "path": "a.mov"}], IMAGE, "'image' is 'a.mov', another medium"),
+    ],
+)
+def test_what_is_no_image_in_an_image_column(
+    write: Callable[..., Path], values: list[Any], kind: Any, problem: str
+) -> None:
+    """NaN and lists of nulls are no value, so their rows are of text alone."""
+    rows = [{"image": value, "prompt": "q", "ground_truth": "a"} for value in values]
+    path = write(rows, image=kind)
+    if problem:
+        with pytest.raises(DataError, match=re.escape(problem)):
+            open_mix([str(path)])
+    else:
+        assert open_mix([str(path)]).sources[0][0].images == ()
 
 
 def test_images_that_hugging_face_only_names(
@@ -161,6 +190,27 @@ def test_the_fingerprint_tells_of_images_that_are_only_named(
     assert open_mix([str(path)]).sources[0].fingerprint() == first
     photo.write_bytes(png + b" ")
     assert open_mix([str(path)]).sources[0].fingerprint() != first
+
+
+@pytest.mark.parametrize(
+    ("field", "image", "kind"),
+    [
+        ("images", "a.png", pa.string()),
+        ("image", ["a.png", "a.png"], pa.list_(pa.string())),
+        ("images", "bytes", IMAGE),
+        ("image", ["bytes"], pa.list_(IMAGE)),
+    ],
+)
+def test_images_are_listed_where_the_column_holds_lists(
+    write: Callable[..., Path], png: bytes, field: str, image: Any, kind: Any
+) -> None:
+    cell = {"bytes": png, "path": None}
+    values = {"bytes": cell, **({"a.png": "a.png"})}
+    held = [values[x] for x in image] if isinstance(image, list) else values[image]
+    path = write([{field: held, "prompt": "q", "ground_truth": "a"}], **{field: kind})
+    (path.parent / "a.png").write_bytes(png)
+    refs = open_mix([str(path)]).sources[0][0].images
+    assert [ref.read() for ref in refs] == [png] * (len(image) if isinstance(image, list) else 1)
 
 
 def test_files_that_do_not_fit(

@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 
 from collavo.datasets.instruction.opening import open_mix
 from collavo.datasets.instruction.panoptic import PanopticSource
-from collavo.datasets.instruction.source import SourceSpec
+from collavo.datasets.instruction.source import SourceSpec, parse_source
 from collavo.datasets.mappers.image import frame_of, open_image
 from collavo.datasets.registration.coco_panoptic import CLEAN_NAMES, COCO_PANOPTIC
 from collavo.datasets.registration.probes import load_probe
@@ -140,6 +140,8 @@ def test_no_class_is_another_in_another_spelling() -> None:
         ([{"id": 1, "name": float("nan")}], "'name': None} has no id or no name"),
         ([{"id": 1, "name": " "}], "has no id or no name"),
         ([{"id": float("nan"), "name": "dog"}], "has no id or no name"),
+        (["dog", "cat"], "'categories' must be a list of objects with id and name, got 'dog'"),
+        ({"1": "dog"}, "category {'1': 'dog'} has no id or no name"),
         ([{"id": 1, "name": "crack"}, {"id": 1, "name": "dog"}],
          "category id 1 stands for 'crack' and for 'dog'"),
     ],
@@ -190,6 +192,31 @@ def test_sources_of_different_classes_are_not_mixed(tmp_path: Path) -> None:
     assert mix.class_names == ("crack", "rust stain")
     with pytest.raises(ConfigError, match="own and coco are annotated with different classes"):
         open_mix([f"{own}&classes=own", other], grid=(2, 3))
+
+
+def test_images_without_segments_are_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write(tmp_path, OWN, [1])
+    content = json.loads(path.read_text())
+    content["annotations"] += [{**content["annotations"][0], "segments_info": []}] * 2
+    path.write_text(json.dumps(content))
+    assert len(source(path, "own")) == 3
+    assert "2 of 3 images have no segments and are left out" in caplog.text
+
+
+@pytest.mark.parametrize("place", ["llava:x.json", "x.jsonl", "x.parquet", "miniature:vl"])
+def test_other_formats_have_no_classes_of_their_own(place: str) -> None:
+    with pytest.raises(ConfigError, match="classes=own is of format panoptic, and this is "):
+        parse_source(f"{place}?classes=own")
+
+
+@pytest.mark.parametrize("place", ["hf:some/set", "jsonl:x.jsonl", "tsv:x.tsv"])
+def test_formats_of_questions_are_none_of_training_data(place: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="is no format of training data; it may be one of llava"):
+        parse_source(place)
+    (tmp_path / "a:b.json").touch()
+    assert parse_source(f"{tmp_path}/a:b.json").format == "llava"
 
 
 def test_a_category_that_is_not_listed_is_named(tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ def read_panoptic(path: Path) -> Panoptic:
         raise DataError(f"{path} is no COCO panoptic JSON: {error}") from error
     try:
         images = {image["id"]: image for image in content["images"]}
-        listed = _categories(content.get("categories") or ())
+        listed = _categories(content.get("categories") or [])
         return Panoptic(
             tuple(_image(images, annotation) for annotation in content["annotations"]),
             listed or {category.id: category for category in COCO_PANOPTIC},
@@ -137,7 +137,11 @@ def _categories(given: Any) -> dict[int, Category]:
         ValueError: One has no id or name, or an id stands for two names.
     """
     found: dict[int, Category] = {}
-    for entry in given:
+    for entry in given if isinstance(given, list) else [given]:
+        if not isinstance(entry, Mapping):
+            raise ValueError(
+                f"'categories' must be a list of objects with id and name, got {entry!r:.80}"
+            )
         number, name = entry.get("id"), entry.get("name")
         if not isinstance(name, str) or not name.strip() or number is None:
             raise ValueError(
