@@ -8,7 +8,8 @@ training on these, or from a whole checkpoint (MODEL.WEIGHTS), which `merge` wri
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
 from operator import itemgetter
@@ -152,6 +153,7 @@ class VLM(ComposedVLM):
             folder, origin = stage.base_folder(), (stage.base.weights, stage.base.revision)
             model = cls.from_folder(folder, settings, cfg, origin)
         stage.check_files(_digests(model.weight_files()), "what its base names")
+        stage.compare_bits(settings.bits)
         apply_stage(model, stage, settings.dtype, settings.device)
         return model.eval()
 
@@ -163,11 +165,13 @@ class VLM(ComposedVLM):
             UserError: A part is not there, or they do not fit each other.
         """
         family, folder = sources.names.family, sources.llm_folder
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(sources.seed)  # the same in all processes, whatever was drawn before
+        tokenizer = family.tokenizer(folder, settings.trust_remote_code)
+        llm = family.load(folder, settings)
+        # each drawn by the seed alone: the same in all processes and at all LLM.BITS
+        with _drawn_by(sources.seed):
             encoder = sources.vision_encoder(settings.attn)
-            tokenizer = family.tokenizer(folder, settings.trust_remote_code)
-            model = cls(sources.names, encoder, family.load(folder, settings), tokenizer)
+        with _drawn_by(sources.seed):
+            model = cls(sources.names, encoder, llm, tokenizer)
         for part in (model.vision_encoder, model.projector):
             part.to(settings.device, settings.dtype)
         model.sources, model.llm_config = sources, llm_config_of(folder)
@@ -329,8 +333,7 @@ class VLM(ComposedVLM):
         Args:
             seed: Equal seeds give equal weights on every machine.
         """
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with _drawn_by(seed):
             encoder = type(self.vision_encoder).from_config(
                 self.vision_encoder.fields, self.image_size, self.identity["attention"]
             )
@@ -349,6 +352,14 @@ class VLM(ComposedVLM):
         from collavo.modeling.architectures.merge_parts import merge_parts
 
         return merge_parts(cls, open_stage(source), target, dtype)
+
+
+@contextmanager
+def _drawn_by(seed: int) -> Iterator[None]:
+    """Lets a seed decide on what is drawn in the block, and leaves the stream as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
 
 
 def _repeated(whole: torch.Tensor, count: int) -> tuple[torch.Tensor, ...]:

@@ -127,6 +127,7 @@ def test_its_linears_are_quantised(bits: int, tower: Path, tmp_path: Path) -> No
     pytest.importorskip("bitsandbytes")
     given = {"LLM.WEIGHTS": write_llm(tmp_path / "llm", "llama"), "VISION.WEIGHTS": tower}
     plain, model = load(**given), load(**given, LLM__BITS=bits)
+    assert torch.equal(model.projector.layers[0].weight, plain.projector.layers[0].weight)
     kinds = {type(m).__name__ for n, m in model.llm.named_modules() if n.endswith("_proj")}
     assert kinds == {"Linear4bit" if bits == 4 else "Linear8bitLt"}
     assert type(model.llm.lm_head) is torch.nn.Linear
