@@ -1,7 +1,7 @@
 """CoLLaVO toolkit: registries, pipelines and a once-per-image engine for vision-language models."""
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
 __all__ = ["Generation", "Prediction", "Predictor", "__version__"]
@@ -17,7 +17,7 @@ _LAZY = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Imports what is asked for at its first use: importing `collavo` loads no torch."""
     if name in _LAZY:
         return getattr(import_module(_LAZY[name]), name)

@@ -9,7 +9,7 @@ import io
 import itertools
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TypedDict, Unpack, overload
 
@@ -28,7 +28,7 @@ from collavo.engine.images import ImageLoader, Loaded
 from collavo.engine.models import generation_of, load_model
 from collavo.engine.plan import make_units
 from collavo.engine.prepare import Batch, Row, Stats
-from collavo.errors import DataError
+from collavo.errors import ConfigError, DataError
 from collavo.modeling.architectures.base import Architecture, Generation
 from collavo.modeling.crayon.draw import draw_crayon
 from collavo.modeling.crayon.prompt import make_crayon_prompt
@@ -241,7 +241,7 @@ class Predictor:
             DataError: An image cannot be opened, or the lists differ in length.
             ConfigError: A generation setting is unknown or not allowed.
         """
-        chosen = self._generation(generation or self.generation, settings)
+        chosen = self._generation(self.generation if generation is None else generation, settings)
         samples = [
             Sample(f"asked:{number}", images=(ref,), question=text, question_id=number)
             for (ref, text), number in zip(
@@ -253,13 +253,17 @@ class Predictor:
         return found[0] if single else found
 
     def _generation(self, base: Generation, settings: Mapping[str, object]) -> Generation:
-        """Changes single settings, checked as the configuration's keys of the same meaning are."""
+        """Changes single settings; all are checked as the configuration's keys of their meaning."""
+        if not isinstance(base, Generation):
+            raise ConfigError(
+                f"generation is a collavo.Generation, not a {type(base).__name__}; single settings "
+                "are given by name, such as num_beams=1"
+            )
         keys = {
             "RANDOM_SEED" if name == "seed" else f"GENERATION.{name.upper()}": value
-            for name, value in settings.items()
+            for name, value in (asdict(base) | dict(settings)).items()
         }
-        made = generation_of(changed(self.cfg, keys, "Predictor"))
-        return replace(base, **{name: getattr(made, name) for name in settings})
+        return generation_of(changed(self.cfg, keys, "Predictor"))
 
     @torch.inference_mode()
     def _predict(self, samples: Sequence[Sample], generation: Generation) -> list[Prediction]:

@@ -190,8 +190,8 @@ _GENERATION = (
     Key(
         "GENERATION.LENGTH_PENALTY", 1.0, "Exponent of the length by which beam scores are divided."
     ),
-    Key("GENERATION.MAX_NEW_TOKENS", 128, "Tokens generated at most.", low=1),
-    Key("GENERATION.NUM_BEAMS", 3, "Beams; 1 is greedy (or sampling).", low=1),
+    Key("GENERATION.MAX_NEW_TOKENS", 128, "Tokens generated at most.", low=1, high=2**20),
+    Key("GENERATION.NUM_BEAMS", 3, "Beams; 1 is greedy (or sampling).", low=1, high=1024),
     Key(
         "GENERATION.STOP",
         "turn_end",

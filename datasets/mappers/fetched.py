@@ -6,8 +6,9 @@ import time
 import urllib.error
 import urllib.request
 from http.client import HTTPException
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
+from collavo import __version__
 from collavo.errors import DataError
 
 SECONDS = 30.0
@@ -15,7 +16,10 @@ SECONDS = 30.0
 
 MOST_BYTES = 64 * 2**20
 
+_AGENT = f"collavo/{__version__}"
 _CHUNK = 1 << 16
+_PLAIN = "/%:@!$&'()*+,;=?~-._"
+"""What stays as it is in an address's path and query; spaces and letters beyond ASCII do not."""
 
 
 def fetch(url: str) -> tuple[bytes, str]:
@@ -28,10 +32,19 @@ def fetch(url: str) -> tuple[bytes, str]:
         DataError: It cannot be downloaded, or is too slow or too large.
     """
     label = label_of(url)
+    parts = urlsplit(url)
+    if parts.username is not None:
+        raise DataError(
+            f"the image {label} lies behind a user name and password, which are not sent; download "
+            "it and give its path or bytes"
+        )
+    plain = parts._replace(path=quote(parts.path, _PLAIN), query=quote(parts.query, _PLAIN))
+    # some hosts refuse what does not say who asks
+    request = urllib.request.Request(plain.geturl(), headers={"User-Agent": _AGENT})
     end = time.monotonic() + SECONDS
     data = bytearray()
     try:
-        with _opener().open(urllib.request.Request(url), timeout=SECONDS) as reply:
+        with _opener().open(request, timeout=SECONDS) as reply:
             while chunk := reply.read1(_CHUNK):
                 data += chunk
                 if len(data) > MOST_BYTES:
@@ -58,7 +71,8 @@ def label_of(url: str) -> str:
     """
     try:
         parts = urlsplit(url)
-        return f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
+        port = "" if parts.port is None else f":{parts.port}"
+        return f"{parts.scheme}://{parts.hostname or ''}{port}{parts.path}"
     except ValueError as error:
         raise DataError(f"an image's address cannot be read: {error}") from error
 

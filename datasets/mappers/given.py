@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 
 from collavo.datasets.mappers.fetched import fetch, label_of
+from collavo.datasets.registration.roots import LONGEST_PATH
 from collavo.errors import DataError
 from collavo.records import ImageRef
 
@@ -44,6 +45,8 @@ ImageLike = (
 
 _PNG_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
 _CHANNELS = (1, 3, 4)
+_SHOWN = 250
+"""Letters of a path or an address that messages show whole."""
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 
 
@@ -71,15 +74,7 @@ def image_ref(image: ImageLike, name: str = "", urls: bool = False) -> ImageRef:
     if isinstance(image, np.ndarray):
         image = _of_array(image)
     if isinstance(image, Image.Image):
-        stream = io.BytesIO()
-        exif = image.getexif()
-        if image.mode in ("I", "F") or image.mode.startswith("I;16B"):
-            image.save(stream, format="TIFF", exif=exif)
-        else:
-            # not as a TIFF: Pillow 12 cannot read the YCbCr ones that it writes
-            kept = image if image.mode in _PNG_MODES else image.convert("RGB")
-            kept.save(stream, format="PNG", exif=exif, compress_level=1)
-        return ImageRef(data=stream.getvalue(), name=name or _file_name(image))
+        return ImageRef(data=_encoded(image), name=name or _file_name(image))
     if hasattr(image, "read"):
         return ImageRef(data=_of_stream(image), name=name or _file_name(image))
     raise DataError(
@@ -121,6 +116,12 @@ def paired(
             "the other, or a single one"
         )
     texts = [str(question)] * count if questions is None else questions
+    for text in texts:
+        # a tokenizer takes no half of a character
+        if any("\ud800" <= letter <= "\udfff" for letter in text):
+            raise DataError(
+                f"the question {text!r:.80} holds half a surrogate pair, which is no text"
+            )
     return list(zip(refs, texts, strict=True))
 
 
@@ -134,11 +135,12 @@ def _listed(questions: Sequence[str]) -> list[str]:
 
 
 def _of_text(text: str, name: str, urls: bool) -> ImageRef:
-    if text[:5].lower() == "data:":
-        return ImageRef(data=_of_data_uri(text), name=name or "<data URI>")
-    scheme = _SCHEME.match(text)
+    address = text.strip()
+    if address[:5].lower() == "data:":
+        return ImageRef(data=_of_data_uri(address), name=name or "<data URI>")
+    scheme = _SCHEME.match(address)
     if scheme is None:
-        return ImageRef(path=Path(text))
+        return ImageRef(path=_of_path(text), name="" if len(text) <= _SHOWN else _short(text))
     if scheme[1].lower() not in ("http", "https"):
         raise DataError(
             f"an image's address begins with http:// or https://, not with {scheme[0]!r}; files "
@@ -146,11 +148,24 @@ def _of_text(text: str, name: str, urls: bool) -> ImageRef:
         )
     if not urls:
         raise DataError(
-            f"the image {label_of(text)[:200]} is a URL, and nothing is downloaded unasked: give "
-            "urls=True to the Predictor, or download the image and give its path or bytes"
+            f"the image {label_of(address)[:_SHOWN]} is a URL, and nothing is downloaded unasked: "
+            "give urls=True to the Predictor, or download the image and give its path or bytes"
         )
-    data, label = fetch(text)
+    data, label = fetch(address)
     return ImageRef(data=data, name=label)
+
+
+def _of_path(text: str) -> Path:
+    if not text or "\0" in text or len(text) > LONGEST_PATH:
+        raise DataError(
+            f"{_short(text)!r} is no path of an image; one in base64 is given as a data URI "
+            "(data:image/png;base64,...), or decoded, as bytes"
+        )
+    return Path(text)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:60]}... ({len(text):,} letters)"
 
 
 def _of_data_uri(text: str) -> bytes:
@@ -169,6 +184,8 @@ def _of_data_uri(text: str) -> bytes:
 
 def _of_stream(stream: BinaryIO) -> bytes:
     """Reads a stream from its beginning, where it can go back there."""
+    if isinstance(stream, io.TextIOBase):
+        raise DataError("an image's stream gives text, not bytes: open it in binary mode")
     try:
         # whoever has just written an image into it left it at its end
         if stream.seekable():
@@ -185,6 +202,10 @@ def _of_stream(stream: BinaryIO) -> bytes:
 
 def _of_tensor(tensor: torch.Tensor) -> np.ndarray:
     """Returns a tensor's pixels as uint8 (H, W) or (H, W, C)."""
+    if tensor.layout is not torch.strided or tensor.is_meta:
+        raise DataError(
+            "an image tensor is sparse or on the device meta; it has to hold its pixels"
+        )
     shape = tuple(tensor.shape)
     flat = tensor.ndim == 2
     first = tensor.ndim == 3 and shape[0] in _CHANNELS
@@ -210,6 +231,25 @@ def _of_tensor(tensor: torch.Tensor) -> np.ndarray:
         )
     array: np.ndarray = (pixels.permute(1, 2, 0) if first else pixels).contiguous().numpy()
     return array
+
+
+def _encoded(image: Image.Image) -> bytes:
+    """Encodes the pixels of a PIL image without loss."""
+    stream = io.BytesIO()
+    try:
+        exif = image.getexif()
+        if image.mode in ("I", "F") or image.mode.startswith("I;16B"):
+            image.save(stream, format="TIFF", exif=exif)
+        else:
+            # not as a TIFF: Pillow 12 cannot read the YCbCr ones that it writes
+            kept = image if image.mode in _PNG_MODES else image.convert("RGB")
+            kept.save(stream, format="PNG", exif=exif, compress_level=1)
+    except (OSError, ValueError) as error:  # closed, cut off, without pixels, of an odd mode
+        raise DataError(
+            f"a PIL image of mode {image.mode} and {image.width} x {image.height} pixels cannot be "
+            f"read: {error}"
+        ) from error
+    return stream.getvalue()
 
 
 def _of_array(array: np.ndarray) -> Image.Image:
