@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from collavo.errors import ConfigError
+
 if TYPE_CHECKING:
     from collavo.datasets.evaluation.base import Evaluator
     from collavo.datasets.mappers.vqa import ImageMapper
@@ -70,11 +72,14 @@ class Registry(Generic[T]):
         package: The package whose modules register built-in classes ("collavo.pipeline"). Its
             sources are searched for `@VARIABLE.register(...)`, where VARIABLE is the registry's
             name in this module; a registry made elsewhere knows what registers at run time.
+        base: The class that all of them are derived from, "module:Class"; "" for functions
+            and protocols.
     """
 
-    def __init__(self, kind: str, package: str) -> None:
+    def __init__(self, kind: str, package: str, base: str = "") -> None:
         self.kind = kind
         self.package = package
+        self.base = base
         self._classes: dict[str, Any] = {}
         self._aliases: dict[str, str] = {}
         self._descriptions: dict[str, Entry] = {}
@@ -116,6 +121,7 @@ class Registry(Generic[T]):
 
         Raises:
             UnknownNameError: No such name; the message suggests the nearest ones.
+            ConfigError: What is registered under it does not keep the contract.
         """
         key = self._resolve(name)
         if key not in self._classes:
@@ -123,7 +129,24 @@ class Registry(Generic[T]):
             importlib.import_module(module)
             if key not in self._classes:
                 raise LookupError(f"{module} did not register the {self.kind} {key!r} on import")
+        self._check(key, self._classes[key])
         return self._classes[key]
+
+    def _check(self, name: str, cls: Any) -> None:
+        """Refuses a class that is not derived from the base, or lacks what the base asks for."""
+        if not self.base:
+            return
+        module, _, base = self.base.partition(":")
+        wanted = getattr(importlib.import_module(module), base)
+        if not isinstance(cls, type) or not issubclass(cls, wanted):
+            raise ConfigError(
+                f"the {self.kind} {name!r} ({_place(cls)}) is not derived from {module}.{base}"
+            )
+        if lacking := sorted(getattr(cls, "__abstractmethods__", ())):
+            raise ConfigError(
+                f"the {self.kind} {name!r} ({_place(cls)}) lacks {', '.join(lacking)}, which every "
+                f"{self.kind} has to give; see {module}.{base}"
+            )
 
     def remove(self, name: str) -> None:
         """Forgets what was registered under `name` at run time, with its aliases.
@@ -246,16 +269,38 @@ def _registrations(file: Path, module: str, variable: str) -> Iterator[Entry]:
             yield Entry(str(names[0]).lower(), module, doc[0] if doc else "", aliases)
 
 
-ARCHITECTURES: Registry[Architecture] = Registry("model", "collavo.modeling.architectures")
-EVALUATORS: Registry[Evaluator] = Registry("evaluator", "collavo.datasets.evaluation")
-IMAGE_POLICIES: Registry[ImagePolicy] = Registry("image policy", "collavo.modeling.image_policies")
-LLMS: Registry[LLMFamily] = Registry("llm", "collavo.modeling.llms")
+ARCHITECTURES: Registry[Architecture] = Registry(
+    "model",
+    "collavo.modeling.architectures",
+    "collavo.modeling.architectures.base:Architecture",
+)
+EVALUATORS: Registry[Evaluator] = Registry(
+    "evaluator", "collavo.datasets.evaluation", "collavo.datasets.evaluation.base:Evaluator"
+)
+IMAGE_POLICIES: Registry[ImagePolicy] = Registry(
+    "image policy",
+    "collavo.modeling.image_policies",
+    "collavo.modeling.image_policies.base:ImagePolicy",
+)
+LLMS: Registry[LLMFamily] = Registry(
+    "llm", "collavo.modeling.llms", "collavo.modeling.llms.base:LLMFamily"
+)
 LOSSES: Registry[TokenLoss] = Registry("loss", "collavo.modeling.losses")
-MAPPERS: Registry[ImageMapper] = Registry("mapper", "collavo.datasets.mappers")
+MAPPERS: Registry[ImageMapper] = Registry(
+    "mapper", "collavo.datasets.mappers", "collavo.datasets.mappers.vqa:ImageMapper"
+)
 PARSERS: Registry[Any] = Registry("parser", "collavo.datasets.evaluation")
-PIPELINES: Registry[Pipeline] = Registry("pipeline", "collavo.pipeline")
-PROJECTORS: Registry[Projector] = Registry("projector", "collavo.modeling.projectors")
-SEGMENTERS: Registry[Segmenter] = Registry("segmenter", "collavo.modeling.segmenters")
+PIPELINES: Registry[Pipeline] = Registry(
+    "pipeline", "collavo.pipeline", "collavo.pipeline.base:Pipeline"
+)
+PROJECTORS: Registry[Projector] = Registry(
+    "projector", "collavo.modeling.projectors", "collavo.modeling.projectors.base:Projector"
+)
+SEGMENTERS: Registry[Segmenter] = Registry(
+    "segmenter", "collavo.modeling.segmenters", "collavo.modeling.segmenters.base:Segmenter"
+)
 VISION_ENCODERS: Registry[VisionEncoder] = Registry(
-    "vision encoder", "collavo.modeling.vision_encoders"
+    "vision encoder",
+    "collavo.modeling.vision_encoders",
+    "collavo.modeling.vision_encoders.base:VisionEncoder",
 )

@@ -7,6 +7,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
+from collavo.pulse import touch
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -38,6 +40,7 @@ def _escaped(character: str) -> str:
 def say(text: object = "", file: TextIO | None = None) -> None:
     """Prints a line that may hold texts of data."""
     print(printable(text), file=file or sys.stdout)
+    touch()
 
 
 def console(stderr: bool = False) -> Console:
@@ -56,6 +59,7 @@ def console(stderr: bool = False) -> Console:
         def print(self, *objects: Any, **options: Any) -> None:
             texts = (printable(item) if isinstance(item, str) else item for item in objects)
             super().print(*texts, **options)
+            touch()
 
         def on_broken_pipe(self) -> None:
             """Leaves it to the command what a reader's leaving means; rich would end it with 1."""
@@ -75,6 +79,7 @@ class Formatter(logging.Formatter):
     """Formats log lines with the texts of data escaped; lines of tracebacks stay lines."""
 
     def format(self, record: logging.LogRecord) -> str:
+        touch()
         return printable(super().format(record))
 
 

@@ -31,13 +31,16 @@ def load_pretrained(
     """
     from huggingface_hub.errors import StrictDataclassError
     from safetensors import SafetensorError
+    from transformers import PreTrainedModel
 
     if kind.__name__.startswith("Auto"):  # the others know their class and take no such argument
         options["trust_remote_code"] = trust_remote_code
-    if hasattr(kind, "from_config") or hasattr(kind, "forward"):
-        options["use_safetensors"] = True
+    is_model = issubclass(kind, PreTrainedModel) or hasattr(kind, "from_config")
+    checked = is_model and "output_loading_info" not in options  # else the caller looks itself
+    if is_model:
+        options |= {"use_safetensors": True, "output_loading_info": True}
     try:
-        return kind.from_pretrained(name, **options)
+        loaded = kind.from_pretrained(name, **options)
     except (
         *(OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RuntimeError),
         *(ImportError, RecursionError, MemoryError, OverflowError, ZeroDivisionError),
@@ -48,6 +51,16 @@ def load_pretrained(
         if "trust_remote_code" in said:
             hint = "; it needs code of its own, which runs only with MODEL.TRUST_REMOTE_CODE True"
         raise CheckpointError(f"{key}: {name} cannot be loaded: {said}{hint}") from error
+    if not checked:
+        return loaded
+    model, found = loaded
+    missing = sorted(found.get("missing_keys") or ())
+    if missing:  # the library would draw them at random
+        raise CheckpointError(
+            f"{key}: {name} lacks {len(missing)} tensors of a {type(model).__name__}, such as "
+            f"{missing[0]}: it is the checkpoint of something else, or not whole"
+        )
+    return model
 
 
 def content_of(name: str, revision: str = "") -> str:

@@ -1,7 +1,6 @@
 """AI2D: multiple choice about diagrams (Kembhavi et al., 2016, arXiv:1603.07396)."""
 
 from collavo.datasets.evaluation.choice import options_of
-from collavo.datasets.evaluation.choice_parsers import OfficialAI2D
 from collavo.pipeline.base import OPTION_LETTER, Pipeline
 from collavo.pipeline.options import four, listed
 from collavo.records import Sample
@@ -22,6 +21,3 @@ class AI2DPipeline(Pipeline):
         if self.style == "collavo":
             return f"{sample.question}\n{listed(four(options_of(sample)))}\n{OPTION_LETTER}"
         return f"{sample.question}\n{listed(options_of(sample))}{OPTION_LETTER}"
-
-    def parse(self, text: str, sample: Sample) -> str:
-        return OfficialAI2D().parse(text, options_of(sample))

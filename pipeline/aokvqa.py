@@ -1,7 +1,6 @@
 """A-OKVQA: knowledge of the world, to choose or to answer (Schwenk et al., arXiv:2206.01718)."""
 
 from collavo.datasets.evaluation.choice import options_of
-from collavo.datasets.evaluation.choice_parsers import OfficialAOKVQA
 from collavo.pipeline.base import OPTION_LETTER, SHORT_ANSWER, Pipeline
 from collavo.pipeline.options import listed
 from collavo.records import Sample
@@ -17,9 +16,6 @@ class AOKVQAPipeline(Pipeline):
     def prompt(self, sample: Sample) -> str:
         return f"{sample.question}\n{listed(options_of(sample))}{OPTION_LETTER}"
 
-    def parse(self, text: str, sample: Sample) -> str:
-        return OfficialAOKVQA().parse(text, options_of(sample))
-
 
 @PIPELINES.register("aokvqa_direct", "AOKVQADirectPipeline")
 class AOKVQADirectPipeline(Pipeline):
@@ -27,6 +23,3 @@ class AOKVQADirectPipeline(Pipeline):
 
     def prompt(self, sample: Sample) -> str:
         return sample.question + SHORT_ANSWER
-
-    def parse(self, text: str, sample: Sample) -> str:
-        return text

@@ -1,4 +1,4 @@
-"""The contract of a pipeline: how a benchmark asks, and how its answers are read."""
+"""The contract of a pipeline: how a benchmark asks. Evaluators read the answers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STYLES = ("collavo", "llava", "clean")
 
 
 class Pipeline(ABC):
-    """Words the question of a sample and reads the answer. It names no dataset and no model.
+    """Words the question of a sample. It names no dataset and no model.
 
     Args:
         style: One of `STYLES`.
@@ -38,7 +38,3 @@ class Pipeline(ABC):
     @abstractmethod
     def prompt(self, sample: Sample) -> str:
         """Returns the question as the model is asked it, without chat template and crayon text."""
-
-    @abstractmethod
-    def parse(self, text: str, sample: Sample) -> str:
-        """Returns the answer that `text` gives, in the form that the evaluator compares."""

@@ -1,6 +1,5 @@
 """Box2Class: which class is the object in a box? (CoLLaVO, arXiv:2402.11248, figure 2)."""
 
-from collavo.datasets.evaluation.class_names import FirstName
 from collavo.pipeline.base import SHORT_ANSWER, Pipeline
 from collavo.records import Sample
 from collavo.registry import PIPELINES
@@ -23,6 +22,3 @@ class Box2ClassPipeline(Pipeline):
         before = FORMAT if self.style == "clean" else ""
         asked = sample.extra["asked"]
         return f"{before}What object is in the bounding box {asked}?{SHORT_ANSWER}"
-
-    def parse(self, text: str, sample: Sample) -> str:
-        return FirstName().parse(text)

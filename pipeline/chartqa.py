@@ -16,6 +16,3 @@ class ChartQAPipeline(Pipeline):
 
     def prompt(self, sample: Sample) -> str:
         return sample.question + SHORT_ANSWER
-
-    def parse(self, text: str, sample: Sample) -> str:
-        return text.strip()

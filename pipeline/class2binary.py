@@ -1,6 +1,5 @@
 """Class2Binary: is there an object of a class? (CoLLaVO, arXiv:2402.11248, figure 2)."""
 
-from collavo.datasets.evaluation.yes_no_parsers import OfficialPope
 from collavo.pipeline.base import SHORT_ANSWER, Pipeline
 from collavo.records import Sample
 from collavo.registry import PIPELINES
@@ -19,6 +18,3 @@ class Class2BinaryPipeline(Pipeline):
     def prompt(self, sample: Sample) -> str:
         suffix = "\nAnswer yes or no." if self.style == "clean" else SHORT_ANSWER
         return f"Is there an instance of the category {sample.question} in the image?{suffix}"
-
-    def parse(self, text: str, sample: Sample) -> str:
-        return OfficialPope().parse(text)

@@ -1,6 +1,5 @@
 """Class2Box: where is an object of a class? The way back of Box2Class (arXiv:2402.11248)."""
 
-from collavo.datasets.evaluation.box_rules import Official
 from collavo.pipeline.base import Pipeline
 from collavo.pipeline.refcoco import ASK, FORMAT
 from collavo.records import Sample
@@ -18,6 +17,3 @@ class Class2BoxPipeline(Pipeline):
 
     def prompt(self, sample: Sample) -> str:
         return (FORMAT if self.style == "clean" else "") + ASK + sample.question
-
-    def parse(self, text: str, sample: Sample) -> str:
-        return Official().parse(text)

@@ -1,10 +1,6 @@
 """Pipelines of datasets that come without code: yes/no, multiple choice, short and free answers."""
 
 from collavo.datasets.evaluation.choice import options_of
-from collavo.datasets.evaluation.evalai import normalize
-from collavo.datasets.evaluation.generic_choice import Inferred
-from collavo.datasets.evaluation.generic_multi_choice import AllLetters
-from collavo.datasets.evaluation.generic_yes_no import OneWord
 from collavo.pipeline.base import OPTION_LETTER, SHORT_ANSWER, Pipeline
 from collavo.pipeline.options import CN_OPTION_LETTER, listed
 from collavo.records import Sample
@@ -29,9 +25,6 @@ class YesNoPipeline(Pipeline):
     def prompt(self, sample: Sample) -> str:
         return _with_hint(sample) + SHORT_ANSWER
 
-    def parse(self, text: str, sample: Sample) -> str:
-        return OneWord().parse(text)
-
 
 @PIPELINES.register("choice", "multiple_choice")
 class ChoicePipeline(Pipeline):
@@ -47,18 +40,12 @@ class ChoicePipeline(Pipeline):
         text = f"{_with_hint(sample)}\n{listed(options)}"
         return text + self.suffixes[any("\u4e00" <= letter <= "\u9fff" for letter in text)]
 
-    def parse(self, text: str, sample: Sample) -> str:
-        return Inferred().parse(text, options_of(sample))
-
 
 @PIPELINES.register("multi_choice")
 class MultiChoicePipeline(ChoicePipeline):
     """Multiple choice with several right options: asks for the letters of all of them."""
 
     suffixes = (OPTION_LETTERS, CN_OPTION_LETTERS)
-
-    def parse(self, text: str, sample: Sample) -> str:
-        return AllLetters().parse(text, options_of(sample))
 
 
 @PIPELINES.register("short_answer", "vqa")
@@ -68,9 +55,6 @@ class ShortAnswerPipeline(Pipeline):
     def prompt(self, sample: Sample) -> str:
         return _with_hint(sample) + SHORT_ANSWER
 
-    def parse(self, text: str, sample: Sample) -> str:
-        return normalize(text)
-
 
 @PIPELINES.register("open")
 class OpenPipeline(Pipeline):
@@ -78,6 +62,3 @@ class OpenPipeline(Pipeline):
 
     def prompt(self, sample: Sample) -> str:
         return _with_hint(sample)
-
-    def parse(self, text: str, sample: Sample) -> str:
-        return text.strip()

@@ -1,6 +1,5 @@
 """GQA: compositional questions about real images (Hudson and Manning, 2019, arXiv:1902.09506)."""
 
-from collavo.datasets.evaluation.exact_match import LlavaExact
 from collavo.pipeline.base import SHORT_ANSWER, Pipeline
 from collavo.records import Sample
 from collavo.registry import PIPELINES
@@ -17,6 +16,3 @@ class GQAPipeline(Pipeline):
 
     def prompt(self, sample: Sample) -> str:
         return sample.question + SHORT_ANSWER
-
-    def parse(self, text: str, sample: Sample) -> str:
-        return LlavaExact().parse(text)

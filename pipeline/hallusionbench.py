@@ -1,7 +1,6 @@
 """HallusionBench: yes/no questions on figures and without (Guan et al., 2024, arXiv:2310.14566)."""
 
 from collavo.datasets.evaluation.answers import YES_OR_NO
-from collavo.datasets.evaluation.hallusionbench_rules import YesNoHallusionBench
 from collavo.pipeline.base import Pipeline
 from collavo.records import Sample
 from collavo.registry import PIPELINES
@@ -26,6 +25,3 @@ class HallusionBenchPipeline(Pipeline):
         if self.style == "clean":
             return f"{sample.question.rstrip()} {YES_OR_NO}"
         return sample.question
-
-    def parse(self, text: str, sample: Sample) -> str:
-        return YesNoHallusionBench().parse(text)

@@ -16,6 +16,3 @@ class MathVistaPipeline(Pipeline):
 
     def prompt(self, sample: Sample) -> str:
         return str(sample.extra["query"])
-
-    def parse(self, text: str, sample: Sample) -> str:
-        return text.strip()

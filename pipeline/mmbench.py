@@ -1,7 +1,6 @@
 """MMBench: multiple choice, in English and Chinese (Liu et al., 2023, arXiv:2307.06281)."""
 
 from collavo.datasets.evaluation.choice import options_of
-from collavo.datasets.evaluation.choice_parsers import OfficialMMBench
 from collavo.pipeline.base import OPTION_LETTER, Pipeline
 from collavo.pipeline.options import CN_OPTION_LETTER, is_chinese, listed
 from collavo.records import Sample
@@ -34,9 +33,6 @@ class MMBenchPipeline(Pipeline):
                 break
             kept[letter] = options[letter]
         return kept
-
-    def parse(self, text: str, sample: Sample) -> str:
-        return OfficialMMBench().parse(text, options_of(sample))
 
 
 def _is_none(text: str) -> bool:

@@ -1,7 +1,6 @@
 """MME: yes/no questions in 14 tasks, two an image (Fu et al., 2023, arXiv:2306.13394)."""
 
 from collavo.datasets.evaluation.answers import YES_OR_NO, without_suffix
-from collavo.datasets.evaluation.yes_no_parsers import OfficialMme
 from collavo.pipeline.base import SHORT_ANSWER, Pipeline
 from collavo.records import Sample
 from collavo.registry import PIPELINES
@@ -21,6 +20,3 @@ class MMEPipeline(Pipeline):
         if self.style == "clean":
             return sample.question
         return without_suffix(sample.question, (YES_OR_NO,)) + SHORT_ANSWER
-
-    def parse(self, text: str, sample: Sample) -> str:
-        return OfficialMme().parse(text)

@@ -3,7 +3,6 @@
 import re
 
 from collavo.datasets.evaluation.choice import options_of
-from collavo.datasets.evaluation.choice_parsers import OfficialMMMU
 from collavo.datasets.evaluation.mmmu import is_open
 from collavo.pipeline.base import OPTION_LETTER, SHORT_ANSWER, Pipeline
 from collavo.pipeline.options import asked, listed
@@ -32,6 +31,3 @@ class MMMUPipeline(Pipeline):
             )
             return f"{question}\n{options}{OPTION_LETTER}" if options else question + SHORT_ANSWER
         return f"{question}\n{options}\n{OPTION_LETTER}" if options else question + SHORT_ANSWER
-
-    def parse(self, text: str, sample: Sample) -> str:
-        return text if is_open(sample) else OfficialMMMU().parse(text, options_of(sample))

@@ -16,6 +16,3 @@ class MMVetPipeline(Pipeline):
 
     def prompt(self, sample: Sample) -> str:
         return sample.question
-
-    def parse(self, text: str, sample: Sample) -> str:
-        return text.strip()

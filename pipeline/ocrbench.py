@@ -16,6 +16,3 @@ class OCRBenchPipeline(Pipeline):
 
     def prompt(self, sample: Sample) -> str:
         return sample.question + (SHORT_ANSWER if self.style == "llava" else "")
-
-    def parse(self, text: str, sample: Sample) -> str:
-        return text.strip()

@@ -1,6 +1,5 @@
 """POPE: yes/no questions about one object each (Li et al., 2023, arXiv:2305.10355)."""
 
-from collavo.datasets.evaluation.yes_no_parsers import OfficialPope
 from collavo.pipeline.base import SHORT_ANSWER, Pipeline
 from collavo.records import Sample
 from collavo.registry import PIPELINES
@@ -17,6 +16,3 @@ class POPEPipeline(Pipeline):
 
     def prompt(self, sample: Sample) -> str:
         return sample.question + SHORT_ANSWER
-
-    def parse(self, text: str, sample: Sample) -> str:
-        return OfficialPope().parse(text)

@@ -1,7 +1,6 @@
 """Q-Bench A1: multiple choice about the quality of images (Wu et al., 2023, arXiv:2309.14181)."""
 
 from collavo.datasets.evaluation.choice import options_of
-from collavo.datasets.evaluation.choice_parsers import OfficialQBench
 from collavo.pipeline.base import OPTION_LETTER, Pipeline
 from collavo.pipeline.options import CN_OPTION_LETTER, four, is_chinese, listed
 from collavo.records import Sample
@@ -31,6 +30,3 @@ class QBenchPipeline(Pipeline):
             return f"{sample.question}{_CHOOSE_CN if chinese else _CHOOSE}{options}\n"
         suffix = CN_OPTION_LETTER if chinese else OPTION_LETTER
         return f"{sample.question}\n{listed(options_of(sample))}{suffix}"
-
-    def parse(self, text: str, sample: Sample) -> str:
-        return OfficialQBench().parse(text, options_of(sample))

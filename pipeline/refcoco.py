@@ -1,6 +1,5 @@
 """RefCOCO, RefCOCO+ and RefCOCOg: the box of what a sentence refers to."""
 
-from collavo.datasets.evaluation.box_rules import Official
 from collavo.pipeline.base import Pipeline
 from collavo.records import Sample
 from collavo.registry import PIPELINES
@@ -27,6 +26,3 @@ class RefCOCOPipeline(Pipeline):
 
     def prompt(self, sample: Sample) -> str:
         return (FORMAT if self.style == "clean" else "") + ASK + sample.question
-
-    def parse(self, text: str, sample: Sample) -> str:
-        return Official().parse(text)

@@ -1,7 +1,6 @@
 """ScienceQA: multiple choice with context, image or neither (Lu et al., 2022, arXiv:2209.09513)."""
 
 from collavo.datasets.evaluation.choice import options_of
-from collavo.datasets.evaluation.choice_parsers import OfficialScienceQA
 from collavo.pipeline.base import OPTION_LETTER, Pipeline
 from collavo.pipeline.options import listed
 from collavo.records import Sample
@@ -21,9 +20,6 @@ class ScienceQAPipeline(Pipeline):
     def prompt(self, sample: Sample) -> str:
         said = str(sample.extra.get("text") or _worded(sample)).replace("<image>", "")
         return (said if self.style == "collavo" else said.strip()) + OPTION_LETTER
-
-    def parse(self, text: str, sample: Sample) -> str:
-        return OfficialScienceQA().parse(text, options_of(sample))
 
 
 def _worded(sample: Sample) -> str:

@@ -1,7 +1,6 @@
 """SEED-Bench: multiple choice about images (Li et al., 2023, arXiv:2307.16125)."""
 
 from collavo.datasets.evaluation.choice import options_of
-from collavo.datasets.evaluation.choice_parsers import LmmsEvalSeed
 from collavo.pipeline.base import OPTION_LETTER, Pipeline
 from collavo.pipeline.options import asked, listed
 from collavo.records import Sample
@@ -23,6 +22,3 @@ class SEEDPipeline(Pipeline):
         if self.style == "collavo":
             options = options.strip()
         return f"{asked(sample)}\n{options}{OPTION_LETTER}"
-
-    def parse(self, text: str, sample: Sample) -> str:
-        return LmmsEvalSeed().parse(text, options_of(sample))

@@ -1,6 +1,5 @@
 """TextVQA: questions about text in images (Singh et al., 2019, arXiv:1904.08920)."""
 
-from collavo.datasets.evaluation.evalai import normalize
 from collavo.pipeline.base import SHORT_ANSWER, Pipeline
 from collavo.records import Sample
 from collavo.registry import PIPELINES
@@ -30,6 +29,3 @@ class TextVQAPipeline(Pipeline):
             return sample.question + SHORT_ANSWER
         tokens = ", ".join(sample.extra["ocr_tokens"])
         return f"{sample.question.capitalize()}\nReference OCR token: {tokens}{SHORT_ANSWER}"
-
-    def parse(self, text: str, sample: Sample) -> str:
-        return normalize(text)

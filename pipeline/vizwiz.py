@@ -1,6 +1,5 @@
 """VizWiz-VQA: questions that blind people asked of their photos (arXiv:1802.08218)."""
 
-from collavo.datasets.evaluation.evalai import normalize
 from collavo.datasets.registration.vizwiz import UNANSWERABLE
 from collavo.pipeline.base import SHORT_ANSWER, Pipeline
 from collavo.records import Sample
@@ -18,6 +17,3 @@ class VizWizPipeline(Pipeline):
 
     def prompt(self, sample: Sample) -> str:
         return f"{sample.question}\n{UNANSWERABLE}{SHORT_ANSWER}"
-
-    def parse(self, text: str, sample: Sample) -> str:
-        return normalize(text)

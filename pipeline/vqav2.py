@@ -1,6 +1,5 @@
 """VQAv2: short questions about COCO images (Goyal et al., 2017, arXiv:1612.00837)."""
 
-from collavo.datasets.evaluation.evalai import normalize
 from collavo.pipeline.base import SHORT_ANSWER, Pipeline
 from collavo.records import Sample
 from collavo.registry import PIPELINES
@@ -17,6 +16,3 @@ class VQAv2Pipeline(Pipeline):
 
     def prompt(self, sample: Sample) -> str:
         return sample.question + SHORT_ANSWER
-
-    def parse(self, text: str, sample: Sample) -> str:
-        return normalize(text)

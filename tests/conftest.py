@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: xdist gives each core a process
+os.environ.setdefault("COLLAVO_PULSE", "off")  # how slow the machine is must not show in stderr
 
 from collavo import plugins, registry
 from collavo.datasets.registration import roots

@@ -13,34 +13,10 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 
-PROJECTS = """
-import sys, torch
-from collavo.plugins import load_user_dir
-from collavo.registry import PROJECTORS
-load_user_dir(sys.argv[1])
-projector = PROJECTORS.get("pooled")(6, 4)
-tokens = projector([torch.ones(2, 8, 6)])
-print(tuple(tokens.shape) == (2, projector.num_tokens((2, 4)), 4))
-"""
-
-SEES = """
-import sys, torch
-from PIL import Image
-from collavo.modeling.image_policies.base import stacked
-from collavo.plugins import load_user_dir
-from collavo.registry import IMAGE_POLICIES, PROJECTORS, VISION_ENCODERS
-load_user_dir(sys.argv[1])
-encoder = VISION_ENCODERS.get("patches")(16, 6)
-projector = PROJECTORS.get("pooled")(encoder.width, 4)
-policy = IMAGE_POLICIES.get("top_left")(encoder.image_size, projector.num_tokens(encoder.grid))
-photo = Image.new("RGB", (40, 10), (250, 5, 5))
-visuals = [policy(photo), policy(photo.rotate(180))]
-images = stacked(visuals, "pixel_values", "cpu")
-print(images[0, 0, 9].unique().tolist() == [250], not images[0, :, 10:].any())
-found = encoder(images)
-embeds = projector(found.levels[-projector.num_levels :])
-print(found.grid == (4, 4), tuple(embeds.shape) == (2, visuals[0].num_tokens, 4))
-"""
+PARTS = (
+    *("MODEL.NAME", "vlm", "MODEL.VISION_ENCODER", "patches", "MODEL.PROJECTOR", "pooled"),
+    *("MODEL.IMAGE_POLICY", "top_left", "MODEL.LLM", "internlm2", "MODEL.TEMPLATE", "collavo"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -98,9 +74,24 @@ def test_pipeline_evaluator_and_segmenter(plugin: Path, tmp_path: Path) -> None:
     assert all(row["parsed"] == row["answer"].split()[0].lower() for row in rows if row["answer"])
 
 
-def test_projector(plugin: Path) -> None:
-    assert run("-c", PROJECTS, str(plugin / "documented.py")).split() == ["True"]
+def test_encoder_projector_and_policy_are_chosen_by_configuration(
+    plugin: Path, tmp_path: Path
+) -> None:
+    text = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
+    assert " ".join(PARTS) in " ".join(text.replace("\\\n", " ").split())
+    own = ("--user_dir", str(plugin / "documented.py"), "--overrides", *PARTS)
+    trained = ("TRAIN.DATA", "miniature:vl", "TRAIN.MODULES", "vision_encoder,projector")
+    few = ("TRAIN.MAX_STEPS", "2", "TRAIN.BATCH_SIZE", "2", "TRAIN.DIR", str(tmp_path / "stage"))
+    run("lbk_entry.py", "train", *own, *trained, *few)
+    weights = ("MODEL.NAME", "vlm", "MODEL.WEIGHTS", str(tmp_path / "stage" / "export"))
+    asked = ("DATASETS.TEST", "my_set", "GENERATION.NUM_BEAMS", "1")
+    results, rows = evaluated(plugin, tmp_path / "runs", *weights, *asked)
+    assert len(rows) == 2 and not results["flags"]["untrained"]
 
 
-def test_vision_encoder_and_image_policy_in_front_of_the_projector(plugin: Path) -> None:
-    assert run("-c", SEES, str(plugin / "documented.py")).split() == ["True"] * 4
+def test_the_example_of_a_model_trains(tmp_path: Path) -> None:
+    own = ("--user_dir", "examples/own_model/letters.py")
+    few = ("TRAIN.MAX_STEPS", "2", "TRAIN.DIR", str(tmp_path))
+    stage = ("--conf_files", "examples/own_model/train.yaml")
+    run("lbk_entry.py", "train", *own, *stage, "--overrides", *few)
+    assert (tmp_path / "export" / "letters.safetensors").is_file()

@@ -30,7 +30,7 @@ from collavo.engine.images import visual_of
 from collavo.engine.plan import MAX_QUESTIONS
 from collavo.errors import ConfigError, DataError, MissingFileError
 from collavo.modeling.architectures.base import Generation
-from collavo.modeling.llms.templates import render
+from collavo.modeling.llms.chat_templates import get_chat_template
 from collavo.modeling.segmenters.base import Segmenter
 from collavo.predictor import GenerationSettings, Prediction, Predictor
 from collavo.records import ImageRef, Segment, Segments
@@ -86,7 +86,7 @@ def test_a_prediction_holds_all_that_led_to_it(predictor: Predictor, array: np.n
     assert found.crayon_text == (
         "The image includes (#1 dog) [0.00, 0.00, 0.50, 1.00], (#2 dog) [0.50, 0.00, 1.00, 1.00]."
     )
-    assert found.prompt == render("Is there a dog?", found.crayon_text, "eval")
+    assert found.prompt == get_chat_template("collavo").render("Is there a dog?", found.crayon_text)
     assert found.crayon is not None
     assert found.crayon.semantic.shape == (1, 16, 16)
     assert set(found.crayon.semantic.unique().tolist()) == {17}
@@ -423,7 +423,7 @@ def test_the_configuration_decides(array: np.ndarray) -> None:
     bare = Predictor(get_cfg(config_overrides=keys))
     assert bare.segmenter is None
     found = bare(array, "Why?")
-    assert found.prompt == render("Why?", None, "demo")
+    assert found.prompt == get_chat_template("collavo_demo").render("Why?")
     assert (found.crayon, found.crayon_text, found.segments) == (None, "", None)
     assert found.draw().size == (60, 40)
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.fuzz.breaking import broken
-from benchmarks.fuzz.targets import ODD_ANSWERS, Target, forget, odd_answer
+from benchmarks.fuzz.targets import Target, forget, odd_answer
 from collavo.cli.main import main as main_command
 from collavo.datasets.evaluation.matching import match
 from collavo.datasets.evaluation.predictions import read_answers
@@ -67,7 +67,6 @@ def read_everything(name: str, answers: Path | None, work: Path, dice: random.Ra
         pipeline = PIPELINES.get(metadata.pipeline)(style=style)
         for sample in samples:
             pipeline.prompt(sample).encode("utf-8")
-            pipeline.parse(dice.choice(ODD_ANSWERS), sample)
     for sample in dice.sample(samples, min(2, len(samples))):
         if sample.images:
             with suppress(UserError):  # it may be missing: answers can be scored all the same

@@ -12,10 +12,25 @@ from safetensors.torch import save_file
 from benchmarks.throughput.words import tokenizer_text
 from collavo.config.paths import configs_dir
 from collavo.datasets.registration.coco_panoptic import COCO_PANOPTIC
+from collavo.modeling.architectures.drawn import draw_tensor
 from collavo.modeling.architectures.published import published_shapes
-from collavo.modeling.architectures.tiny.checkpoint import draw_tensor
-from collavo.modeling.architectures.tiny.segmenter import PROCESSOR
 from collavo.modeling.architectures.tiny.tokenizer import train_tokenizer
+
+PROCESSOR: dict[str, Any] = {
+    "image_processor_type": "Mask2FormerImageProcessor",
+    "do_resize": True,
+    "resample": 2,
+    "size_divisor": 32,
+    "do_rescale": True,
+    "rescale_factor": 1 / 255,
+    "do_normalize": True,
+    "image_mean": [0.48500001430511475, 0.4560000002384186, 0.4059999883174896],
+    "image_std": [0.2290000021457672, 0.2239999920129776, 0.22499999403953552],
+    "ignore_index": 255,
+    "reduce_labels": False,
+    "num_labels": 133,
+}
+"""What the published Mask2Former's preprocessor_config.json says, but for the size."""
 
 
 def read(name: str) -> dict[str, Any]:

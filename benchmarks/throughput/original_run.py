@@ -15,7 +15,7 @@ from benchmarks.throughput.original import OriginalModel, read_image
 from benchmarks.throughput.plugin import Planted
 from collavo.datasets.registration.coco_panoptic import CLEAN_NAMES
 from collavo.modeling.crayon.prompt import make_crayon_prompt
-from collavo.modeling.llms.templates import render
+from collavo.modeling.llms.chat_templates import get_chat_template
 from collavo.modeling.llms.tokenizer import CoLLaVOTokenizer
 from collavo.pipeline.base import Pipeline
 from collavo.records import Sample, Segment, Segments
@@ -92,8 +92,9 @@ class OriginalRunner:
             )
             crayon = make_crayon_prompt([_segments(f) for f in found], CLEAN_NAMES)
         with meter.timed("tokens"):
+            template = get_chat_template("collavo")
             prompts = [
-                self.tokenizer.encode(render(pipeline.prompt(sample), text))
+                self.tokenizer.encode(template.render(pipeline.prompt(sample), text))
                 for sample, text in zip(batch, crayon.text, strict=True)
             ]
         assert crayon.semantic is not None and crayon.number is not None, "the full mode has maps"

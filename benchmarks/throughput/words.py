@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from random import Random
 
 from collavo.datasets.registration.coco_panoptic import CLEAN_NAMES
-from collavo.modeling.llms.templates import render
+from collavo.modeling.llms.chat_templates import get_chat_template
 
 YES_NO = " Please answer yes or no."
 COLORS = ("red", "green", "blue", "yellow", "black", "white", "brown", "gray")
@@ -54,7 +54,8 @@ def tokenizer_text(rounds: int = 20, seed: int = 0) -> Iterator[str]:
             named = [name, *draw.sample(CLEAN_NAMES, 3)]
             objects = ", ".join(f"(#{draw.randint(1, 5)} {one}) {_box(draw)}" for one in named)
             asked = _fill(draw.choice(QUESTIONS), draw) + draw.choice(("", YES_NO))
-            yield from render(asked, f"The image includes {objects}.").split("\n")
+            text = get_chat_template("collavo").render(asked, f"The image includes {objects}.")
+            yield from text.split("\n")
 
 
 def _fill(text: str, draw: Random) -> str:

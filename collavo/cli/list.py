@@ -32,6 +32,7 @@ KINDS: dict[str, registry.Registry[Any]] = {
 
 
 DATASETS = "datasets"
+TEMPLATES = "templates"
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,9 @@ class Row:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `list`."""
     parser.add_argument(
-        "kind", nargs="?", choices=(DATASETS, *KINDS), metavar="KIND",
-        help=f"what to list: {', '.join((DATASETS, *KINDS))}; none: what there is to list",
+        "kind", nargs="?", choices=(DATASETS, *KINDS, TEMPLATES), metavar="KIND",
+        help=f"what to list: {', '.join((DATASETS, *KINDS, TEMPLATES))}; none: what there is to "
+        "list",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print JSON alone")
 
@@ -72,8 +74,14 @@ def run(args: argparse.Namespace) -> int:
 
 def rows_of(kind: str) -> list[Row]:
     """Lists the names of one kind, sorted; datasets only where their metadata names a pipeline."""
+    if kind == TEMPLATES:
+        from collavo.modeling.llms.chat_templates import CHAT_TEMPLATES
+
+        shown = {name: CHAT_TEMPLATES[name].render("{question}") for name in sorted(CHAT_TEMPLATES)}
+        return [Row(name, text.replace("\n", "\\n")) for name, text in shown.items()]
     if kind != DATASETS:
-        return [Row(e.name, e.description, e.aliases) for e in KINDS[kind].entries()]
+        rows = [Row(e.name, e.description, e.aliases) for e in KINDS[kind].entries()]
+        return _with_files(rows) if kind == "models" else rows
     from collavo.datasets.registration.catalog import dataset_names, metadata_of
     from collavo.datasets.registration.names import aliases_of
     from collavo.datasets.registration.places import place_of
@@ -82,6 +90,17 @@ def rows_of(kind: str) -> list[Row]:
         Row(name, metadata_of(name).get("description", ""), aliases_of(name), place_of(name))
         for name in dataset_names()
     ]
+
+
+def _with_files(rows: list[Row]) -> list[Row]:
+    """Adds the models that files of configs/models put together, described by their first line."""
+    from collavo.config.files import model_files
+
+    named = {row.name: row for row in rows}
+    for file in model_files():
+        first = file.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ")
+        named.setdefault(file.stem, Row(file.stem, first))
+    return [named[name] for name in sorted(named)]
 
 
 def _use_root(args: argparse.Namespace) -> None:
@@ -97,7 +116,7 @@ def _print_kinds(as_json: bool) -> None:
     from collavo.datasets.registration.catalog import dataset_names
 
     counts = {DATASETS: len(dataset_names())}
-    counts |= {kind: len(registered.entries()) for kind, registered in KINDS.items()}
+    counts |= {kind: len(rows_of(kind)) for kind in (*KINDS, TEMPLATES)}
     if as_json:
         print(json.dumps(counts))
         return

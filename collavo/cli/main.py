@@ -14,6 +14,7 @@ from typing import Any
 import collavo
 from collavo.cli.exit_code import leave_exit_code
 from collavo.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_PIPE, EXIT_USAGE, UserError
+from collavo.pulse import pulse
 from collavo.registry import UnknownNameError
 from collavo.terminal import Formatter, Stdout, say
 
@@ -112,8 +113,12 @@ def _run(words: list[str]) -> int:
     module.add_arguments(parser)
     args = parser.parse_args(rest)
     args.overrides = overrides
-    _load_plugins(args)
-    return module.run(args)
+    if int(os.environ.get("RANK", "0")) != 0:  # the first process speaks for all
+        _load_plugins(args)
+        return module.run(args)
+    with pulse(f"{command} is at work"):
+        _load_plugins(args)
+        return module.run(args)
 
 
 def split_overrides(words: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from collavo.errors import EXIT_OK
 from collavo.terminal import say
@@ -29,10 +30,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Merges and prints what was written."""
-    from collavo.modeling.architectures.merge import merge
+    from collavo.config import get_cfg
+    from collavo.engine.models import architecture_of
+    from collavo.modeling.checkpoints.stage_folder import is_stage, open_stage
     from collavo.modeling.llms.base import DTYPES
+    from collavo.registry import ARCHITECTURES
 
-    done = merge(args.source, args.target, DTYPES.get(args.dtype))
+    cfg = get_cfg(args.conf_files, args.overrides, args.config_overrides)
+    kind = architecture_of(cfg)
+    if is_stage(args.source):  # it says itself of which model it is
+        kind = ARCHITECTURES.get(open_stage(args.source).model)
+    done = kind.merge_stage(Path(args.source), Path(args.target), DTYPES.get(args.dtype))
     base = "" if done.bits == 16 else f" dequantised from {done.bits} bits"
     names = f"{' + '.join(done.adapters)} folded into {done.linears} linears{base}, "
     say(

@@ -8,6 +8,8 @@ import os
 import sys
 from importlib import metadata
 
+from collavo.pulse import pulse
+
 REQUIRED = (
     *("torch", "transformers", "accelerate", "peft", "fvcore", "yacs", "pycocotools", "datasets"),
     *("PIL", "numpy", "scipy", "safetensors", "sentencepiece", "pyarrow", "pandas", "openpyxl"),
@@ -55,6 +57,11 @@ def main() -> int:
     os.environ.setdefault("DS_ACCELERATOR", "cpu")
     # bitsandbytes asks for an optional package of kernels that nothing here needs
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    with pulse("importing the packages"):
+        return _print_found()
+
+
+def _print_found() -> int:
     broken = 0
     for module in REQUIRED:
         why = try_import(module)

@@ -12,7 +12,14 @@ from fvcore.common.config import CfgNode
 
 from collavo.config import legacy
 from collavo.config.defaults import BLOCKS, KEYS
-from collavo.config.files import find_config, flatten, read_json_words, read_words, read_yaml
+from collavo.config.files import (
+    find_config,
+    flatten,
+    model_files,
+    read_json_words,
+    read_words,
+    read_yaml,
+)
 from collavo.config.keys import Key, section_names
 from collavo.config.paths import configs_dir
 from collavo.errors import ConfigError
@@ -47,7 +54,7 @@ def get_cfg(
     config_overrides: str | Sequence[str] | Mapping[str, Any] | None = None,
     benchmark: str | None = None,
 ) -> CfgNode:
-    """Builds the configuration: defaults, benchmark, files, JSON, overrides; later ones win.
+    """Builds the configuration: defaults, benchmark, model, files, JSON, overrides; later ones win.
 
     Args:
         conf_files: YAML files, found from the working folder, else among the packaged ones.
@@ -63,21 +70,31 @@ def get_cfg(
         ConfigError: An unknown key, or a value of the wrong type; names the nearest keys.
         MissingFileError: A configuration file is not there.
     """
-    cfg = default_cfg()
-    ignored: list[str] = []
-    if benchmark:
-        file = configs_dir() / "benchmarks" / f"{benchmark}.yaml"
-        if file.is_file():
-            ignored += _merge(cfg, flatten(read_yaml(file)), str(file))
+    given: list[tuple[list[tuple[str, Any]], str]] = []
     for name in [conf_files] if isinstance(conf_files, (str, Path)) else conf_files:
         path = find_config(name)
-        ignored += _merge(cfg, flatten(read_yaml(path)), str(path))
-    ignored += _merge(cfg, flatten(read_json_words(config_overrides)), "--config_overrides")
-    ignored += _merge(cfg, read_words(overrides), "--overrides")
+        given.append((list(flatten(read_yaml(path))), str(path)))
+    given.append((list(flatten(read_json_words(config_overrides))), "--config_overrides"))
+    given.append((read_words(overrides), "--overrides"))
+    files = [configs_dir() / "benchmarks" / f"{benchmark}.yaml"] if benchmark else []
+    files += model_files(_model_of(given))
+    cfg = default_cfg()
+    ignored: list[str] = []
+    for file in files:
+        if file.is_file():
+            ignored += _merge(cfg, flatten(read_yaml(file)), str(file))
+    for pairs, source in given:
+        ignored += _merge(cfg, pairs, source)
     legacy.warn(ignored)
     _settle(cfg, block_of(benchmark))
     cfg.freeze()
     return cfg
+
+
+def _model_of(given: Iterable[tuple[list[tuple[str, Any]], str]]) -> str:
+    """The MODEL.NAME that stands last, by which a file of configs/models is found."""
+    names = [value for pairs, _ in given for key, value in pairs if key == "MODEL.NAME"]
+    return str(names[-1]) if names else str(_KEYS["MODEL.NAME"].default)
 
 
 def changed(cfg: CfgNode, keys: Mapping[str, Any], source: str) -> CfgNode:

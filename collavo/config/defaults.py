@@ -162,7 +162,8 @@ _EVAL = (
         "EVAL.REUSE",
         "prefix",
         "What is computed once per image: nothing, segmentation and vision, "
-        "also the prefix's key-value cache.",
+        "also the prefix's key-value cache. Where the model does not allow it or its check fails, "
+        "less is.",
         choices=("prefix", "vision", "none"),
     ),
     Key("EVAL.RUN_DIR", "", "Run folder; empty: under SAVE_DIR by dataset and fingerprint."),

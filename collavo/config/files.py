@@ -47,6 +47,16 @@ def find_config(name: str | Path) -> Path:
     )
 
 
+def model_files(name: str = "") -> list[Path]:
+    """Lists the files of `configs/models`: what models are put together of.
+
+    Args:
+        name: That of one model, in any case; "" for all.
+    """
+    files = sorted((configs_dir() / "models").glob("*.yaml"))
+    return [file for file in files if not name or file.stem == name.lower()]
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """Reads a YAML file with the files that its `_BASE_` names.
 

@@ -31,12 +31,55 @@ MODEL = (
         "LLM's linears once more; auto: in fp32 where that is at most 512 MiB.",
         choices=("auto", "on", "off"),
     ),
-    Key("MODEL.NAME", "collavo", "The architecture; see `list models`."),
+    Key(
+        "LLM.REVISION",
+        "",
+        "Revision of a hub id in LLM.WEIGHTS.",
+    ),
+    Key(
+        "LLM.WEIGHTS",
+        "",
+        "Folder or hub id of the LLM of a model that is put together of parts (MODEL.LLM says of "
+        "which family); empty: the built-in tiny LLM. A whole checkpoint goes to MODEL.WEIGHTS.",
+    ),
+    Key(
+        "MODEL.ARCHITECTURE",
+        "",
+        "What puts the parts together; empty: MODEL.NAME. Files of configs/models say it.",
+    ),
+    Key(
+        "MODEL.IMAGE_POLICY",
+        "",
+        "How images are brought to the vision encoder; empty: the checkpoint's own. See `list "
+        "image_policies`.",
+    ),
+    Key("MODEL.LLM", "", "The LLM's family; empty: the checkpoint's own. See `list llms`."),
+    Key(
+        "MODEL.NAME",
+        "collavo",
+        "The model: a registered architecture, or a file of configs/models; see `list models`.",
+    ),
+    Key(
+        "MODEL.PROJECTOR",
+        "",
+        "From visual features to the LLM; empty: the checkpoint's own. See `list projectors`.",
+    ),
     Key("MODEL.REVISION", "", "Revision of a hub id in MODEL.WEIGHTS or RESUME_FROM."),
+    Key(
+        "MODEL.TEMPLATE",
+        "",
+        "The chat template of evaluation and training; empty: the checkpoint's own (of CoLLaVO "
+        "that of CRAYON.TEMPLATE). See `list templates`.",
+    ),
     Key(
         "MODEL.TRUST_REMOTE_CODE",
         False,
         "Run code that a checkpoint brings along (a judge's too). Off, it is refused unasked.",
+    ),
+    Key(
+        "MODEL.VISION_ENCODER",
+        "",
+        "The vision encoder; empty: the checkpoint's own. See `list vision_encoders`.",
     ),
     Key("MODEL.WEIGHTS", "", "Checkpoint folder or hub id; empty: the built-in tiny model."),
     Key(
@@ -99,5 +142,12 @@ VISION = (
         "",
         "Folder of stored vision features; empty: none are stored. The published model takes "
         "2.5 MB an image in 16 bits.",
+    ),
+    Key("VISION.REVISION", "", "Revision of a hub id in VISION.WEIGHTS."),
+    Key(
+        "VISION.WEIGHTS",
+        "",
+        "Folder or hub id of the vision encoder of a model that is put together of parts; empty: "
+        "the built-in tiny one, or newly drawn where MODEL.VISION_ENCODER is another.",
     ),
 )

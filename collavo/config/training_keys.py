@@ -109,5 +109,10 @@ TRAIN = (
         "names of patches (alignment), or a segmenter.",
         choices=("vlm", "alignment", "segmenter"),
     ),
-    Key("TRAIN.TEMPLATE", "collavo", "Chat template of the conversations; see docs/training.md."),
+    Key(
+        "TRAIN.TEMPLATE",
+        "",
+        "Chat template of the conversations where a stage has one of its own, as LLaVA's first has "
+        "(plain); empty: the model's. See docs/training.md.",
+    ),
 )

@@ -12,6 +12,7 @@ import torch
 from collavo.engine.asking import Answer, Asker
 from collavo.engine.board import EngineError
 from collavo.engine.images import Loaded, describe
+from collavo.engine.levels import Ladder
 from collavo.engine.limits import free_cached_memory, halves, is_fatal, is_out_of_memory
 from collavo.engine.prepare import Batch, Preparer, Row
 from collavo.engine.store import Stored
@@ -59,6 +60,11 @@ class Answerer:
         self._pictures = pictures
         self._device, self._reuse = device, reuse
         self._answered = self._failed = 0
+
+    @property
+    def ladder(self) -> Ladder:
+        """The level of reuse of each kind of prompt."""
+        return self._asker.ladder
 
     @property
     def images_at_once(self) -> int:

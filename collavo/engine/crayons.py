@@ -34,6 +34,7 @@ class CrayonMaker:
         segmenter: The segmenter, or None where no crayon is wanted.
         mode: CRAYON.MODE.
         cache: Segments of earlier runs.
+        class_names: The names of label ids; by default the segmenter's.
     """
 
     def __init__(
@@ -41,8 +42,10 @@ class CrayonMaker:
         segmenter: Segmenter | None,
         mode: str,
         cache: SegmentCache | None = None,
+        class_names: Sequence[str] | None = None,
     ) -> None:
         self._segmenter = segmenter if mode != "none" else None
+        self._names = class_names
         self._mode, self._cache = mode, cache
         self._turn = threading.Lock()
 
@@ -75,7 +78,7 @@ class CrayonMaker:
         from collavo.modeling.crayon.prompt import make_crayon_prompt
 
         segments = self.find(items, pictures)
-        names = self._segmenter.class_names
+        names = self._segmenter.class_names if self._names is None else self._names
         prompt = make_crayon_prompt(segments, names, self._mode)
         sentences = make_crayon_prompt(segments, names, "text_only").text
         return prompt, [sentence or "" for sentence in sentences]

@@ -6,13 +6,16 @@ import logging
 import os
 import sys
 import time
+from contextlib import ExitStack
 from types import TracebackType
 
+from collavo.pulse import Doing, during
 from collavo.terminal import console, one_line
 
 logger = logging.getLogger(__name__)
 
 LOG_EVERY = 10.0
+FIRST_AFTER = 2.0
 
 
 def main_warning(text: str, *arguments: object) -> None:
@@ -34,6 +37,7 @@ class Display:
         self._name, self._total, self._active = name, total, active
         self._start = self._last = time.monotonic()
         self._bar = None
+        self._stack, self._doing = ExitStack(), Doing("")
         if active and sys.stderr.isatty():
             from rich.progress import (
                 BarColumn,
@@ -63,13 +67,19 @@ class Display:
             self._bar.update(self._task, completed=min(stored, self._total))
             return
         now = time.monotonic()
-        if now - self._last < LOG_EVERY or not stored:
+        # the first line comes soon: until then nobody knows how fast it is
+        wait = FIRST_AFTER if self._last == self._start else LOG_EVERY
+        if now - self._last < wait or not stored:
             return
         self._last = now
+        self._doing.what = ""
         left = (now - self._start) / stored * max(0, self._total - stored)
         logger.info("%s: %d of %d, about %s left", self._name, stored, self._total, words(left))
 
     def __enter__(self) -> Display:
+        bar = self._bar is not None
+        first = "" if bar else f"{one_line(self._name)}: answering the first questions"
+        self._doing = self._stack.enter_context(during(first))
         if self._bar is not None:
             self._bar.start()
         return self
@@ -82,6 +92,7 @@ class Display:
     ) -> None:
         if self._bar is not None:
             self._bar.stop()
+        self._stack.close()
 
 
 def words(seconds: float) -> str:

@@ -23,6 +23,7 @@ from torch import Tensor
 from collavo.engine.fingerprint import code_digest
 from collavo.errors import ConfigError
 from collavo.modeling.architectures.base import Architecture
+from collavo.modeling.architectures.reuse import ENCODED
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -45,7 +46,7 @@ def open_features(location: str, model: Model) -> FeatureCache | None:
         return None
     architecture = model.architecture
     has_features = type(architecture).image_features is not Architecture.image_features
-    if not has_features or not architecture.supports_prefix:
+    if not has_features or not set(ENCODED) & set(architecture.reuse_levels):
         raise ConfigError(
             f"VISION.CACHE is {location!r}, but {type(architecture).__name__} keeps no vision "
             "features: leave VISION.CACHE empty"

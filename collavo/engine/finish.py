@@ -14,6 +14,7 @@ from collavo.datasets.evaluation.judge.build import judge_of
 from collavo.datasets.evaluation.judge.calls import JudgeError
 from collavo.engine.board import EngineError
 from collavo.engine.fingerprint import image_label
+from collavo.engine.plan import rendered
 from collavo.engine.store import Stored, writing_failed
 from collavo.engine.tasks import Task
 from collavo.modeling.weights import BUILTIN
@@ -165,7 +166,7 @@ def _prediction(
     evaluation: Evaluation | None,
 ) -> dict[str, Any]:
     """One line of predictions.jsonl: equal in every run of equal content."""
-    prompt = architecture.render(task.pipeline.prompt(sample), stored.crayon_text or None)
+    prompt = rendered(architecture, task.pipeline, sample, stored.crayon_text or None)
     judged = evaluation.per_sample.get(sample.sample_id) if evaluation is not None else None
     row = vars(
         Record(

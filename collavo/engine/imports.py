@@ -39,7 +39,7 @@ stop the registries and the engine would draw everything in."""
 
 ENGINE = tuple(
     f"collavo.engine.{name}"
-    for name in ("asking", "compute", "crayons", "images", "likelihood", "plan", "prepare")
+    for name in "asking compute crayons images levels likelihood plan prepare".split()
 )
 """The modules of the engine that a question passes on its way to the model."""
 

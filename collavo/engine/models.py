@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from collavo.config.files import model_files
 from collavo.engine.display import main_warning
 from collavo.engine.fingerprint import (
     code_digest,
@@ -12,9 +13,10 @@ from collavo.engine.fingerprint import (
     samples_digest,
 )
 from collavo.engine.imports import ENGINE
+from collavo.engine.plan import rendered
 from collavo.engine.tasks import Task
 from collavo.modeling.weights import BUILTIN, is_builtin
-from collavo.registry import ARCHITECTURES, MAPPERS, SEGMENTERS
+from collavo.registry import ARCHITECTURES, MAPPERS, SEGMENTERS, unknown_name
 
 if TYPE_CHECKING:
     import torch
@@ -79,8 +81,8 @@ class Models:
         """Returns the model of a configuration, loading it if the last one was another."""
         key = repr(
             (
-                [cfg[k] for k in ("MODEL", "LLM", "INPUT", "SEGMENTER", "CRAYON", "DEVICE")],
-                (cfg.RESUME_FROM, cfg.WEIGHT, cfg.GENERATION.STOP),
+                [cfg[k] for k in ("MODEL", "LLM", "VISION", "INPUT", "SEGMENTER", "CRAYON")],
+                (cfg.DEVICE, cfg.RESUME_FROM, cfg.WEIGHT, cfg.GENERATION.STOP, cfg.RANDOM_SEED),
             )
         )
         if self._model is None or key != self._key:
@@ -111,7 +113,7 @@ def load_model(
         UserError: Weights or settings do not fit.
     """
     if architecture is None:
-        architecture = ARCHITECTURES.get(cfg.MODEL.NAME).from_config(cfg, device)
+        architecture = architecture_of(cfg).from_config(cfg, device)
     if not architecture.uses_crayon or cfg.CRAYON.MODE == "none":
         segmenter = None
     elif segmenter is None:
@@ -120,6 +122,22 @@ def load_model(
         segmenter = chosen.from_config(cfg, grid=architecture.grid, device=where)
     mapper = MAPPERS.get(architecture.mapper)(architecture.image_size)
     return Model(architecture, segmenter, mapper, str(device or architecture.device))
+
+
+def architecture_of(cfg: Any) -> type[Architecture]:
+    """Returns the class that MODEL.ARCHITECTURE names, or MODEL.NAME where that is empty.
+
+    Raises:
+        UnknownNameError: It is neither registered nor a file of configs/models; the nearest names
+            are suggested.
+    """
+    name = cfg.MODEL.ARCHITECTURE or cfg.MODEL.NAME
+    if name not in ARCHITECTURES and not cfg.MODEL.ARCHITECTURE:
+        files = [file.stem for file in model_files()]
+        known = {entry.name for entry in ARCHITECTURES.entries()}
+        aliases = [alias for entry in ARCHITECTURES.entries() for alias in entry.aliases]
+        raise unknown_name("model", name, sorted({*known, *files}), aliases)
+    return ARCHITECTURES.get(name)
 
 
 def generation_of(cfg: Any) -> Generation:
@@ -142,7 +160,7 @@ def generation_of(cfg: Any) -> Generation:
 def fingerprint_items(task: Task, model: Model) -> dict[str, Any]:
     """Lists everything that could change an answer, apart from the images' content."""
     cfg, architecture, pipeline = task.cfg, model.architecture, task.pipeline
-    prompts = (architecture.render(pipeline.prompt(s), None) for s in task.samples)
+    prompts = (rendered(architecture, pipeline, s, None) for s in task.samples)
     dtype = next((str(p.dtype) for p in architecture.parameters() if p.is_floating_point()), "")
     segmenter = model.segmenter
     return {
@@ -150,9 +168,9 @@ def fingerprint_items(task: Task, model: Model) -> dict[str, Any]:
         "prompts": {
             "pipeline": type(pipeline).__name__,
             "questions": prompts_digest(prompts),
-            "template": prompts_digest([architecture.render("question", "crayon text")]),
+            "template": prompts_digest([_worded(architecture)]),
         },
-        "model": {"name": cfg.MODEL.NAME, "weights": _fingerprint(architecture)},
+        "model": {"name": cfg.MODEL.NAME, "weights": architecture.fingerprint()},
         "segmenter": {
             "name": cfg.SEGMENTER.NAME if segmenter is not None else "none",
             "weights": segmenter.fingerprint() if segmenter is not None else "none",
@@ -178,5 +196,6 @@ def fingerprint_items(task: Task, model: Model) -> dict[str, Any]:
     }
 
 
-def _fingerprint(architecture: Any) -> str:
-    return architecture.fingerprint()
+def _worded(architecture: Architecture) -> str:
+    """How the template words a question, with the text of a Crayon Prompt where it takes one."""
+    return architecture.render("question", "crayon text" if architecture.uses_crayon else None)

@@ -5,9 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from collavo.errors import DataError
 from collavo.records import ImageRef, Sample
+
+if TYPE_CHECKING:
+    from collavo.modeling.architectures.base import Architecture
+    from collavo.pipeline.base import Pipeline
 
 MAX_QUESTIONS = 512
 """Questions on one image in a unit; an image with more is cut into several units."""
@@ -159,3 +164,20 @@ def _read_ids(text: str) -> list[str]:
 def _question_cost(samples: Sequence[Sample]) -> float:
     """Questions, each weighed by its length in characters (about 100 are usual)."""
     return sum(1.0 + len(s.question) / 400.0 for s in samples)
+
+
+def rendered(
+    architecture: Architecture, pipeline: Pipeline, sample: Sample, text: str | None
+) -> str:
+    """Returns the whole prompt of a sample.
+
+    Args:
+        architecture: The model; one of several images is told how many there are.
+        pipeline: Words the question.
+        sample: The question.
+        text: The sentence about the objects, or None.
+    """
+    question = pipeline.prompt(sample)
+    if architecture.max_images > 1:
+        return architecture.render(question, text, len(sample.images))
+    return architecture.render(question, text)

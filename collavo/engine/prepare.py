@@ -8,13 +8,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
 from collavo.engine.images import Loaded
-from collavo.engine.plan import MAX_QUESTIONS, common_prefix
+from collavo.engine.plan import MAX_QUESTIONS, common_prefix, rendered
 from collavo.errors import ConfigError
 from collavo.records import CrayonPrompt, Sample
 
@@ -90,13 +89,18 @@ class Batch:
         """Visual tokens of a unit's images."""
         return sum(visual.num_tokens for visual in self.items[owner].visuals)
 
+    def places(self, owner: int) -> range:
+        """Where a unit's images stand among those of all units."""
+        first = sum(len(item.visuals) for item in self.items[:owner])
+        return range(first, first + len(self.items[owner].visuals))
+
     def crayon_of(self, rows: Sequence[Row]) -> CrayonPrompt | None:
         """Repeats the Crayon Prompt of each row's images."""
         maps = self.crayon
         if maps is None or maps.semantic is None or maps.number is None:
             return None
-        bounds = [0, *accumulate(len(item.visuals) for item in self.items)]
-        chosen = [k for row in rows for k in range(bounds[row.owner], bounds[row.owner + 1])]
+        places = {owner: self.places(owner) for owner in {row.owner for row in rows}}
+        chosen = [k for row in rows for k in places[row.owner]]
         index = torch.tensor(chosen, device=maps.semantic.device)
         text = [maps.text[image] for image in chosen]
         return CrayonPrompt(maps.semantic[index], maps.number[index], text)
@@ -214,10 +218,10 @@ class Preparer:
 
     def _worded(self, sample: Sample, text: str | None) -> Worded:
         """Returns the prompt of a sample and its token ids."""
-        prompt = self._architecture.render(self._pipeline.prompt(sample), text)
+        prompt = rendered(self._architecture, self._pipeline, sample, text)
         tokens = self._architecture.tokenize(prompt)
         if not sample.images:
-            # the template has a place for an image in every prompt
+            # a template may have a place for an image in every prompt
             tokens = [token for token in tokens if token != self._architecture.image_token_id]
         return prompt, tuple(tokens)
 

@@ -30,8 +30,9 @@ from collavo.engine.folder import (
     parent_folder,
     write_exit_code,
 )
+from collavo.engine.levels import Ladder, reuse_record
 from collavo.engine.markers import Markers
-from collavo.engine.store import PARTS, STARTED, Stored
+from collavo.engine.store import CHECKS, PARTS, STARTED, Stored
 from collavo.engine.tasks import MakeConfig, Task, fit_images, make_tasks
 from collavo.errors import (
     EXIT_FAILED_SAMPLES,
@@ -42,6 +43,7 @@ from collavo.errors import (
     UserError,
 )
 from collavo.modeling.weights import BUILTIN
+from collavo.pulse import during
 from collavo.results.report import Report, versions
 from collavo.results.table import print_report, print_summary
 from collavo.results.tracking import require_tracker, track
@@ -59,7 +61,8 @@ def run_eval(make_cfg: MakeConfig) -> int:
     Args:
         make_cfg: Builds the configuration for a benchmark.
     """
-    tasks = make_tasks(make_cfg)
+    with during("reading the datasets"):
+        tasks = make_tasks(make_cfg)
     cfg = tasks[0].cfg
     if cfg.WANDB:
         require_tracker()
@@ -70,7 +73,8 @@ def run_eval(make_cfg: MakeConfig) -> int:
         from collavo.engine.dry_run import plan_only
 
         return plan_only(tasks)
-    processes = start_processes(cfg.DEVICE, cfg.RANDOM_SEED, cfg.EVAL.TIMEOUT)
+    with during("starting torch and the processes"):
+        processes = start_processes(cfg.DEVICE, cfg.RANDOM_SEED, cfg.EVAL.TIMEOUT)
     from collavo.engine.models import Models
 
     models = Models(processes.device)
@@ -81,12 +85,14 @@ def run_eval(make_cfg: MakeConfig) -> int:
             if processes.is_main and not cfg.EVAL.DRY_RUN:
                 retry_suspects(tasks, processes.device)
             for task in tasks:
-                model = models.get(task.cfg)
+                with during("loading the model"):
+                    model = models.get(task.cfg)
                 task = fit_images(task, model.architecture.max_images)
                 if cfg.EVAL.DRY_RUN:
                     from collavo.engine.dry_run import dry_run
 
-                    codes.append(dry_run(task, model, processes))
+                    with during(f"{task.name}: planning and probing"):
+                        codes.append(dry_run(task, model, processes))
                 else:
                     codes.append(run_task(task, model, processes, len(tasks), reports))
     finally:
@@ -119,7 +125,8 @@ def run_task(
             "scenes: its figures say nothing of any other model. Name weights by MODEL.WEIGHTS",
             task.name,
         )
-    opened = open_folder(task, model, processes, datasets)
+    with during(f"{task.name}: looking up what is stored"):
+        opened = open_folder(task, model, processes, datasets)
     watchdog = Watchdog(float(task.cfg.EVAL.TIMEOUT))
     try:
         start = time.monotonic()
@@ -130,7 +137,8 @@ def run_task(
         everyone = _wait_for_others(task, processes)
         watchdog.stop()
         sums = timings(time.monotonic() - start, everyone, answered(), len(stored))
-        return _score(task, model, opened, sums, everyone, watchdog.beat, reports)
+        with during(f"{task.name}: scoring"):
+            return _score(task, model, opened, sums, everyone, watchdog.beat, reports)
     except KeyboardInterrupt as stop:
         # under a launcher SIGTERM may mean that another process died: no verdict of this one
         if processes.is_main and not (processes.launched and isinstance(stop, Terminated)):
@@ -172,6 +180,7 @@ def _loop(
     rank = processes.rank
     part = opened.store.appender(PARTS, opened.launch, rank)
     markers = Markers(opened.store.appender(STARTED, opened.launch, rank, durable=False))
+    checks = opened.store.appender(CHECKS, opened.launch, rank)
     progress = Progress(processes.board, str(task.number), watchdog.beat)
     if processes.is_main and len(done):
         logger.info("%s: %d answers are on disk already", task.name, len(done))
@@ -181,6 +190,9 @@ def _loop(
             watching = replace(progress, show=display.show)
             emit = storing(part, watching)
             work = assemble(task, model, opened.store.folder, done, emit, processes.world)
+            work.answerer.ladder.keep(lambda row: checks.write([json.dumps(row)]))
+            if processes.is_main and work.answerer.ladder.reason:
+                logger.info("%s: %s", task.name, work.answerer.ladder.reason)
             try:
                 units = [u for u in work.units if opened.suspects.is_alone(u) or not suspects_only]
                 evaluate(
@@ -196,6 +208,7 @@ def _loop(
         raise
     finally:
         markers.close()
+        checks.close()
         part.close()
     sums = {**work.stats.sums, **memory_used(model.device)}
     processes.board.put(f"{task.number}/end/{rank}", sums)
@@ -228,6 +241,7 @@ def _score(
         verified = verify(task, model, stored, beat)
     about = {
         "verify": verified,
+        "reuse": reuse_record(Ladder(model.architecture, task.cfg.EVAL.REUSE), folder),
         "timings": sums,
         "memory": [
             {k: v for k, v in process.items() if k.startswith("peak_")} for process in everyone

@@ -17,7 +17,7 @@ from typing import Any
 from collavo.errors import ConfigError, UserError
 from collavo.json_files import parse_object
 
-PARTS, STARTED, STATS = "parts", "started", "stats"
+PARTS, STARTED, CHECKS = "parts", "started", "checks"
 
 
 class StoreError(UserError):
@@ -220,7 +220,7 @@ class Store:
 
     def clear(self) -> None:
         """Removes what earlier runs left here, and nothing else."""
-        for name in (PARTS, STARTED, STATS, "pictures"):
+        for name in (PARTS, STARTED, CHECKS, "pictures"):
             shutil.rmtree(self.folder / name, ignore_errors=True)
         for name in ("fingerprint.json", "exit_code", "predictions.jsonl", "config.yaml"):
             file = self.folder / name

@@ -68,7 +68,7 @@ def markdown(report: Report) -> str:
         columns = ("figure", "value", "unit", INTERVAL)
         shown = len(columns) if report.intervals else len(columns) - 1
         lines += markdown_table(columns[:shown], [row[:shown] for row in report.headline_rows()])
-        notes = (*report.notes, *filter(None, [report.interval_note()]))
+        notes = (*report.notes, *filter(None, [report.interval_note(), report.reuse_note()]))
         lines += [f"- {note}" for note in notes] + [""]
     for title, heads, cells in report.shown_tables():
         lines += [f"## {title}", ""] + markdown_table(heads, cells)

@@ -174,6 +174,13 @@ class Report:
             )
         return rows
 
+    def reuse_note(self) -> str:
+        """Says why less was shared between questions than asked; "" where all of it was."""
+        reuse = self.about.get("reuse")
+        if not isinstance(reuse, Mapping) or reuse["level"] == reuse["asked"]:
+            return ""
+        return f"Reuse: {reuse['level']}, {reuse['asked']} asked: {reuse['reason']}."
+
     def interval_note(self) -> str:
         """Says how the intervals were made, and which of them say nothing; "" without any."""
         if not self.intervals:

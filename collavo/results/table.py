@@ -39,7 +39,8 @@ def print_report(report: Report, console: Console | None = None) -> None:
         print_table(console, "Published figures beside ours", PUBLISHED, report.published_rows())
     for note in report.notes:
         console.print(f"note: {note}", markup=False)
-    for sentence in (*filter(None, [report.interval_note()]), *report.flags.sentences()):
+    notes = filter(None, [report.interval_note(), report.reuse_note()])
+    for sentence in (*notes, *report.flags.sentences()):
         console.print(f"note: {sentence}", markup=False)
     if report.model_line():
         console.print(report.model_line(), markup=False)

@@ -20,7 +20,7 @@ from collavo.datasets.instruction.source import BadRows
 from collavo.datasets.registration.roots import image_below
 from collavo.errors import DataError
 
-VERSION = 4
+VERSION = 5
 """Counts changes of what is indexed and checked; part of the key of kept indexes."""
 
 

@@ -98,6 +98,8 @@ class LlavaSource:
         """The length of a row's text in bytes, its tags counted."""
         return int(self._index.lengths[row])
 
+    class_names = None
+
     def segments(self, row: int) -> None:
         """None: nothing is annotated."""
 

@@ -33,7 +33,7 @@ class Mix:
 
     Raises:
         DataError: There is no source, or one has no rows.
-        ConfigError: A name repeats, or all weights are 0.
+        ConfigError: A name repeats, all weights are 0, or classes differ.
     """
 
     def __init__(self, sources: Sequence[Source]) -> None:
@@ -54,6 +54,14 @@ class Mix:
                     f"source {source.spec.name!r} ({source.spec.path}) has no rows to train on"
                     + (found if source.bad.count else "")
                 )
+        annotated = [s for s in self.sources if s.class_names is not None]
+        for source in annotated[1:]:
+            if source.class_names != annotated[0].class_names:
+                raise ConfigError(
+                    f"the sources {annotated[0].spec.name} and {source.spec.name} are annotated "
+                    "with different classes, and a model has one crayon vocabulary: train them "
+                    "apart, or write both files with the same categories"
+                )
         if not any(source.spec.weight for source in self.sources):
             raise ConfigError("all sources have weight 0; give one a weight above 0")
 
@@ -69,6 +77,11 @@ class Mix:
         Its answer numbers the objects as these are numbered; a segmenter may find others.
         """
         return self.sources[ref.source].segments(ref.row)
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """The names of the label ids of annotated segments; None where nothing is annotated."""
+        return next((s.class_names for s in self.sources if s.class_names is not None), None)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -177,7 +177,7 @@ class PanopticSource:
     def _segments_of(self, number: int) -> Segments:
         image = self._images[number]
         given = tuple(Segment(s.id, self._label(s), color=s.color) for s in image.segments)
-        return to_grid(read_map(self._maps / image.png, self._photo(image)), given, self.grid)
+        return to_grid(read_map(self._maps, image, self._photo(image)), given, self.grid)
 
     def _label(self, segment: PanopticSegment) -> int:
         return self._vocabulary.label_ids[segment.category_id]

@@ -1,7 +1,8 @@
 """Conversations in parquet files, as CodeFuse-VLM is trained on.
 
-Columns: `image` (a struct with `bytes`, or binary; null for text alone) or `images` (a list of
-them), and texts `prompt` and `ground_truth`, or lists `prompts` and `ground_truths` of the turns.
+Columns: `image` (a struct with `bytes` or `path`, binary, or a path; null for text alone) or
+`images` (a list of them), and texts `prompt` and `ground_truth`, or lists `prompts` and
+`ground_truths` of the turns.
 Source: codefuse-ai/CodeFuse-MFT-VLM commit 46e9a3c, llava/data.
 """
 
@@ -20,15 +21,30 @@ import numpy as np
 
 from collavo.datasets.instruction.image_state import images_state
 from collavo.datasets.instruction.kept import Kept, files_key, keep, load_kept
-from collavo.datasets.instruction.rows import IMAGE_TAG, without_tags
+from collavo.datasets.instruction.llava import image_root
+from collavo.datasets.instruction.rows import (
+    IMAGE_TAG,
+    IMAGES_MEND,
+    misplaced,
+    unread,
+    without_tags,
+)
 from collavo.datasets.instruction.source import BadRows, SourceSpec
-from collavo.datasets.registration.readers.parquet import ParquetCell, group_column, parquet_rows
+from collavo.datasets.registration.generic_choices import holds
+from collavo.datasets.registration.readers.parquet import (
+    ParquetCell,
+    group_column,
+    image_folder,
+    named_images,
+    parquet_rows,
+)
+from collavo.datasets.registration.roots import image_below
 from collavo.errors import DataError, MissingFileError
 from collavo.records import Conversation, ImageRef, Turn
 
 logger = logging.getLogger(__name__)
 
-VERSION = 2
+VERSION = 3
 """Counts changes of what is read and checked; part of the key of kept indexes."""
 
 LARGE_GROUP = 64 << 20
@@ -57,7 +73,8 @@ class ParquetSource:
             raise MissingFileError(f"source {spec.name!r}: there is no parquet file at {path}")
         self._layouts = [_Layout(file) for file in self._files]
         self._ends = list(accumulate(layout.rows for layout in self._layouts))
-        key = files_key(f"parquet {VERSION}", self._files)
+        self._root = image_root(spec) if spec.images else None
+        key = files_key(f"parquet {VERSION} {self._root and self._root.absolute()}", self._files)
         kept = load_kept(key)
         if kept is None:
             kept = self._scan()
@@ -116,15 +133,27 @@ class ParquetSource:
         """The length of a row's text in bytes."""
         return int(self._lengths[row])
 
+    class_names = None
+
     def segments(self, row: int) -> None:
         """None: nothing is annotated."""
 
     def fingerprint(self) -> str:
-        """The sha256 of the files' names, sizes and change times and of the rows' lengths."""
+        """The sha256 of the files' names, sizes and change times and of the rows' lengths.
+
+        And of the state of images that the files only name.
+        """
         names = (file.relative_to(self._base).as_posix() for file in self._files)
         whole = hashlib.sha256(f"{VERSION} {images_state(self._base, names)}".encode())
         for values in (self._rows, self._images, self._turns, self._lengths):
             whole.update(values.tobytes())
+        for layout in self._layouts:
+            named = list(named_images(layout.file, layout.image))
+            folders = (
+                (self._root,) if self._root else (layout.file.parent, image_folder(layout.file))
+            )
+            for folder in dict.fromkeys(folders) if named else ():
+                whole.update(images_state(folder, named).encode())
         return whole.hexdigest()
 
     def _name(self, file: int, place: int) -> str:
@@ -136,12 +165,30 @@ class ParquetSource:
         self, layout: _Layout, group: int, inside: int, place: int, count: int
     ) -> tuple[ImageRef, ...]:
         items = range(count) if layout.listed else [None] * count
-        cells = (ParquetCell(layout.file, group, inside, layout.image, item) for item in items)
+        root = self._root or image_folder(layout.file)
+        cells = (
+            ParquetCell(layout.file, group, inside, layout.image, item, root) for item in items
+        )
         name = f"{layout.file.name}, row {place + 1}"
         return tuple(
             ImageRef(cell=cell, name=name + (f", image {cell.item + 1}" if cell.item else ""))
             for cell in cells
         )
+
+    def _unusable(self, layout: _Layout, values: Mapping[str, Any], images: int) -> str:
+        """Says what a row has that is not read, or where its images are not to be read from."""
+        if layout.image == "image" and holds(values.get("images")):
+            return "it has 'images' in a file whose images are read from 'image'; keep one column"
+        given = values.get(layout.image)
+        root = self._root or image_folder(layout.file)
+        for path in given if isinstance(given, list) else [given]:
+            if isinstance(path, str):
+                try:
+                    place = repr(layout.image)
+                    image_below(root, path, (layout.file.parent, root), place, IMAGES_MEND)
+                except DataError as error:
+                    return str(error)
+        return unread(values, {layout.image, *layout.texts}, images)
 
     def _scan(self) -> Kept:
         """Reads all rows once, without their images' bytes."""
@@ -149,11 +196,12 @@ class ParquetSource:
         sizes, lengths = array("i"), array("q")
         number = -1
         for file, layout in enumerate(self._layouts):
-            for place, row in enumerate(parquet_rows([layout.file])):
+            for place, row in enumerate(parquet_rows([layout.file], self._root)):
                 number += 1
                 given = row.values.get(layout.image)
-                count = len(given) if isinstance(given, tuple) else int(given is not None)
+                count = len(given) if isinstance(given, tuple | list) else int(given is not None)
                 turns, problem = _turns(row.values, count)
+                problem = self._unusable(layout, row.values, count) or problem
                 if problem:
                     bad += BadRows(1, ((self._name(file, place), problem),))
                     continue
@@ -236,8 +284,8 @@ def _turns(values: Mapping[str, Any], images: int) -> tuple[tuple[Turn, ...], st
                 return (), f"{place} must be text, got {type(text).__name__}"
             if not text.strip():
                 return (), f"{place} has no text; mend or remove the row"
-            if role == "assistant" and IMAGE_TAG in text:
-                return (), f"{place} is an answer with {IMAGE_TAG!r} in it"
+            if problem := misplaced(role, text):
+                return (), f"{place} {problem}"
             tags += text.count(IMAGE_TAG)
             turns.append(Turn(role, without_tags(text) if IMAGE_TAG in text else text))
     if tags and tags != images:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from collavo.datasets.registration.generic_media import other_tag
+from collavo.datasets.registration.generic_choices import holds
+from collavo.datasets.registration.generic_media import (
+    is_named_as_image,
+    is_named_as_other,
+    looks_like_an_image,
+    looks_like_other,
+    other_tag,
+)
+from collavo.datasets.registration.generic_turns import CONVERSATIONS
 from collavo.datasets.registration.roots import LONGEST_PATH, image_below
 from collavo.errors import DataError
 from collavo.records import Turn
@@ -28,7 +35,15 @@ _UNUSUAL = re.compile(rf"^[/\s]|\.\.|[:\0]|^.{{{LONGEST_PATH + 1}}}").search
 """Finds what makes a path need a closer look: most lie plainly below the folder of images."""
 
 _TAGS = re.compile(rf"\s*{IMAGE_TAG}\s*")
-_OTHER_MEDIA = {"video", "videos", "audio", "audios", "speech", "clip", "clips"}
+_NAMED_IMAGE = re.compile("<img>[^<>]+</img>", re.IGNORECASE)
+"""How Qwen-VL's training files name an image within the text, where nothing here would read it."""
+
+_SYSTEM = (
+    "is a system turn, and the template (TRAIN.TEMPLATE) brings its own; put its text into the "
+    "user's first turn, or remove it"
+)
+_READ = frozenset(("id", "image", "images", "conversations"))
+_TURN = ({"from", "value"}, {"role", "content"})
 
 
 @dataclass(frozen=True)
@@ -55,20 +70,22 @@ def measure(values: Mapping[str, Any]) -> tuple[int, int, int] | None:
     try:
         images, length, tags, expected = 0, 0, 0, "user"
         image = values.get("image")
-        if _other_media(tuple(values)):
+        if "images" in values:
             return None
         if image is not None:
             if not isinstance(image, str) or not image or _UNUSUAL(image):
                 return None
             images = 1
-        elif "images" in values:
+        if not values.keys() <= _READ and unread(values, _READ, images):
             return None
         for turn in values["conversations"]:
             text = turn["value"]
+            if len(turn) != 2:  # it may hold images or a video of its own
+                return None
             if ROLES[turn["from"]] != expected or not text or text.isspace():
                 return None
             if "<" in text:
-                if other_tag(text) or (IMAGE_TAG in text and expected != "user"):
+                if misplaced(expected, text):
                     return None
                 tags += text.count(IMAGE_TAG)
             length += len(text)
@@ -92,13 +109,17 @@ def read_row(values: Mapping[str, Any], root: Path) -> RowContent:
     Returns:
         Its turns and images, or the first problem that it has.
     """
+    field = next((name for name in CONVERSATIONS if values.get(name) is not None), None)
+    given = values[field] if field else None
     images, problem = _images(values, root)
-    problem = _medium(values) or problem
-    given = values.get("conversations")
-    if not problem and not isinstance(given, list):
-        problem = f"'conversations' must be a list of turns, got {_short(given)}"
+    problem = problem or unread(values, {*_READ, field}, len(images))
+    if not problem and field is None:
+        listed = ", ".join(map(repr, values)) or "no fields"
+        problem = f"'conversations' must be a list of turns; it has {listed}"
+    elif not problem and not isinstance(given, list):
+        problem = f"{field!r} must be a list of turns, got {_short(given)}"
     elif not problem and not given:
-        problem = "'conversations' is empty; remove the row"
+        problem = f"{field!r} is empty; remove the row"
     if problem or not isinstance(given, list):
         return RowContent(problem=problem)
     turns, tags = [], 0
@@ -122,35 +143,61 @@ def without_tags(text: str) -> str:
     return _TAGS.sub(lambda found: "\n" if "\n" in found[0] else " ", text).strip()
 
 
-@lru_cache(maxsize=1024)
-def _other_media(names: tuple[str, ...]) -> tuple[str, ...]:
-    """The fields that are named like videos or audio; rows of one file have few sets of fields."""
-    return tuple(
-        name for name in names if _OTHER_MEDIA & set(re.split("[^a-z]+", str(name).lower()))
-    )
+def unread(values: Mapping[str, Any], read: Collection[str | None], images: int) -> str:
+    """Says that a row has a video, an audio or an image that it would be trained without.
 
-
-def _medium(values: Mapping[str, Any]) -> str:
-    """Says that a row is about a video or audio; such a field without content is none."""
-    for name in _other_media(tuple(values)):
-        value = values[name]
-        if value not in (None, "", [], {}) and not isinstance(value, bool | int | float):
+    Args:
+        values: The row.
+        read: Fields that are read.
+        images: How many images those hold; with some, others under unknown names say nothing new.
+    """
+    for name, value in values.items():
+        if name in read:
+            continue
+        if is_other_medium(name, value):
             return (
                 f"it has {name!r}, another medium than images, and would be trained without it; "
                 "remove the row"
             )
+        if name in CONVERSATIONS and holds(value):
+            return f"it has a second conversation in {name!r}; keep one"
+        if not images and is_like_image(name, value):
+            return (
+                f"it has {name!r}, which looks like an image, and would be trained without it; "
+                "rename the field to 'image', or remove it"
+            )
     return ""
+
+
+def is_other_medium(name: str, value: Any) -> bool:
+    """Whether a field holds a video or an audio; a number says something about one at most."""
+    if not holds(value) or isinstance(value, bool | int | float):
+        return False
+    return is_named_as_other(name) or looks_like_other(value)
+
+
+def is_like_image(name: str, value: Any) -> bool:
+    """Whether a field holds an image, by its name or by what it holds; 0 and false are none."""
+    if not holds(value) or value is False or value is True or value == 0:
+        return False
+    return is_named_as_image(name) or looks_like_an_image(value)
 
 
 def _images(values: Mapping[str, Any], root: Path) -> tuple[tuple[str, ...], str]:
     """Returns the paths of a row's images, and what is wrong with them."""
-    key = "image" if values.get("image") is not None else "images"
-    given = values.get(key)
+    one, several = values.get("image"), values.get("images")
+    key, given = ("images", several) if one is None else ("image", one)
     if given is None:
         return (), ""
+    if one is not None and holds(several) and several not in (one, [one]):
+        return (), f"it has both 'image' {_short(one)} and 'images' {_short(several)}; keep one"
     paths = given if isinstance(given, list) else [given]
     for path in paths:
-        if not isinstance(path, str) or not path.strip():
+        if isinstance(path, str) and not path.strip():
+            return (), (
+                f"{key!r} is an empty path; name the image, or remove the field where there is none"
+            )
+        if not isinstance(path, str):
             return (), f"{key!r} must be a path or a list of paths, got {_short(given)}"
         if _UNUSUAL(path):
             try:
@@ -168,10 +215,17 @@ def _turn(turn: Any) -> tuple[str, str, str]:
     if said is None:
         return "", "", f"does not say who speaks: it has {', '.join(turn) or 'no fields'}"
     role = ROLES.get(said, "") if isinstance(said, str) else ""
+    if said == "system":
+        return "", "", _SYSTEM
     if not role:
         return "", "", f"is from {_short(said)}; it may be from {', '.join(ROLES)}"
     if not isinstance(text, str):
-        return "", "", f"must have a text in 'value', got {_short(text)}"
+        return "", "", f"must have a text in 'value' (or 'content'), got {_short(text)}"
+    for name, value in turn.items():
+        if not any(name in read for read in _TURN) and (
+            is_other_medium(name, value) or is_like_image(name, value)
+        ):
+            return "", "", f"has {name!r} of its own, which is not read; name images in the row"
     return role, text, ""
 
 
@@ -183,12 +237,21 @@ def _problem(number: int, role: str, text: str) -> str:
             f"is from the {role} and should be from the {expected}: the user begins and both take "
             "turns; mend or remove the row"
         )
+    if problem := misplaced(role, text):
+        return problem
+    if not text.strip():
+        return "has no text; mend or remove the row"
+    return ""
+
+
+def misplaced(role: str, text: str) -> str:
+    """Says that a turn's text marks the place of a medium where none is read."""
     if role == "assistant" and IMAGE_TAG in text:
         return f"is an answer with {IMAGE_TAG!r} in it; images belong to the user's turns"
     if tag := other_tag(text):
         return f"holds {tag}, which no row can be trained with: only images are read"
-    if not text.strip():
-        return "has no text; mend or remove the row"
+    if role == "user" and (named := _NAMED_IMAGE.search(text)):
+        return f"names its image as {named[0]!r:.60}; name it in 'image', and its place by one tag"
     return ""
 
 

@@ -69,7 +69,8 @@ class _Scanner:
     def __init__(self, path: Path, stream: BinaryIO) -> None:
         self._path, self._stream = path, stream
         self._utf8 = codecs.getincrementaldecoder("utf-8")()
-        self._decode = json.JSONDecoder(strict=False).raw_decode
+        # NaN and Infinity, as data frames write what is missing, are no values
+        self._decode = json.JSONDecoder(strict=False, parse_constant=lambda name: None).raw_decode
         self._text, self._base, self._at = "", 0, 0
 
     def rows(self) -> Iterator[Found]:

@@ -57,6 +57,11 @@ class Selected:
         """The length of a row's text."""
         return self.source.length(int(self.rows[row]))
 
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """The names of the label ids of annotated segments."""
+        return self.source.class_names
+
     def segments(self, row: int) -> Segments | None:
         """The annotated segments of a row's image, where there are any."""
         return self.source.segments(int(self.rows[row]))

@@ -97,6 +97,11 @@ class Source(Protocol):
         """The length of a row's text in bytes, or somewhat more, without reading it."""
         ...
 
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """The names of the label ids of annotated segments; None where nothing is annotated."""
+        ...
+
     def segments(self, row: int) -> Segments | None:
         """The annotated segments of a row's image on the patch grid, where there are any."""
         ...

@@ -6,6 +6,9 @@ import io
 import logging
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -25,6 +28,7 @@ _BROKEN = (
     *(OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError),
     *(OverflowError, MemoryError, struct.error, zlib.error),
 )
+_ORIENTATION = 0x0112  # the EXIF tag
 _BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 
 
@@ -44,14 +48,56 @@ def open_image(ref: ImageRef) -> Image.Image:
         DataError: It is missing, empty, cut off, no image, or has more than `MAX_PIXELS` pixels;
             the message names it.
     """
+    with _opened(ref) as image:
+        image.seek(0)
+        image.load()
+        return _to_rgb(_turned(image, ref.label))
+
+
+@dataclass(frozen=True)
+class Frame:
+    """How an image's pixels lie in its file.
+
+    Args:
+        stored: Width and height of the pixels as they are stored.
+        orientation: The EXIF orientation, 2 to 8 where `open_image` turns them, else 1.
+    """
+
+    stored: tuple[int, int]
+    orientation: int
+
+    @property
+    def upright(self) -> tuple[int, int]:
+        """Width and height of what `open_image` gives."""
+        return self.stored[::-1] if self.orientation >= 5 else self.stored
+
+
+def frame_of(ref: ImageRef) -> Frame:
+    """Reads an image's frame from its header, without its pixels.
+
+    Raises:
+        DataError: As `open_image`, as far as the header tells.
+    """
+    with _opened(ref) as image:
+        try:
+            found = image.getexif().get(_ORIENTATION)
+        except _BROKEN:  # `open_image` warns of it and turns nothing
+            found = None
+        orientation = int(found) if found is not None and found in range(2, 9) else 1
+        # Pillow gives a TIFF's size as it will be after it has turned it
+        swapped = image.format == "TIFF" and orientation >= 5
+        return Frame(image.size[::-1] if swapped else image.size, orientation)
+
+
+@contextmanager
+def _opened(ref: ImageRef) -> Iterator[Image.Image]:
+    """Opens an image's header; what goes wrong there or with its pixels is told in words."""
     data = _read(ref)
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise DataError(_too_large(ref, f"{image.width} x {image.height} pixels"))
-            image.seek(0)
-            image.load()
-            return _to_rgb(_turned(image, ref.label))
+            yield image
     except DataError:
         raise
     except _BOMB as error:

@@ -19,6 +19,7 @@ from collavo.datasets.miniature import benchmarks
 from collavo.datasets.miniature.panoptic import write_panoptic
 from collavo.datasets.miniature.scenes import Scene
 from collavo.errors import DataError
+from collavo.pulse import during
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +60,8 @@ def miniature_root() -> Path:
         ) from error
     logger.info("building the miniature benchmarks in %s", target)
     try:
-        build(work)
+        with during("drawing the miniature benchmarks, once for this machine"):
+            build(work)
         work.chmod(0o755)  # mkdtemp makes it private; users of a machine may share the cache
         os.rename(work, target)
     except OSError as error:

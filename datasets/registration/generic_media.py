@@ -27,7 +27,11 @@ _ABOUT = frozenset(
 _OTHER_END = re.compile(
     r"\.(?:mp4|avi|mov|mkv|webm|m4v|mpe?g|wav|mp3|flac|ogg|m4a|aac)(?:\?\S*)?", re.IGNORECASE
 )
-_OTHER_TAG = re.compile(r"<(video|audio|speech)>", re.IGNORECASE)
+_OTHER_TAG = re.compile(
+    r"<\|?(?:video|audio|speech)(?:[_ ]?(?:\d+|pad|placeholder|start))?\|?>", re.IGNORECASE
+)
+"""How prompts mark a video's or an audio's place."""
+
 _BASE64 = 256
 """Characters from which on a text in an image field is an encoded image and no path."""
 

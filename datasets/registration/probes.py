@@ -17,7 +17,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import parse_qsl
@@ -26,12 +26,14 @@ from collavo.datasets.registration.readers.panoptic import (
     Box,
     PanopticImage,
     PanopticSegment,
+    frame_or_none,
     read_panoptic,
+    upright_box,
 )
 from collavo.datasets.registration.roots import find_file, image_ref, is_file, root
 from collavo.datasets.registration.which_catalog import DatasetCatalog, MetadataCatalog
 from collavo.errors import ConfigError, DataError
-from collavo.records import Sample, one_image
+from collavo.records import ImageRef, Sample, one_image
 
 _JSON = (
     "coco/annotations/panoptic_val2017.json",
@@ -75,21 +77,60 @@ class Seen:
         """The image's name without its ending, for ids."""
         return PurePosixPath(self.image.file_name).with_suffix("").as_posix()
 
+    @cached_property
+    def photo(self) -> ImageRef:
+        """The image itself."""
+        return image_ref(self.folder, self.name, self.image.file_name)
+
+    @cached_property
+    def orientation(self) -> int:
+        """How EXIF turns what the boxes are given of; 1 where they are of the upright photo.
+
+        The file's width and height tell which; where both fit, boxes are of the stored pixels, as
+        maps are.
+        """
+        frame = frame_or_none(self.photo)
+        return frame.orientation if frame and frame.stored == self._size else 1
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the upright photo, as far as the file says."""
+        return self._size[::-1] if self.orientation >= 5 else self._size
+
+    @property
+    def _size(self) -> tuple[int, int]:
+        return self.image.width, self.image.height
+
+    def box(self, segment: PanopticSegment) -> Box:
+        """A segment's box in [0, 1] of the upright photo.
+
+        Raises:
+            DataError: The file gives no box or no size.
+        """
+        width, height = self._size
+        if segment.box is None or not (width and height):
+            raise DataError(
+                f"{self.image.file_name}: segment {segment.id} has no bbox, or the image no width "
+                "and height; probes of boxes need them"
+            )
+        x0, y0, x1, y1 = segment.box
+        return upright_box((x0 / width, y0 / height, x1 / width, y1 / height), self.orientation)
+
     def sample(
         self, kind: str, inner: str, name: str, answers: Sequence[str], **extra: Any
     ) -> Sample:
         """Makes a sample about the class `name`; the pipeline words the question."""
         return Sample(
             sample_id=f"{PREFIX}{kind}:{self.key}/{inner}",
-            images=one_image(image_ref(self.folder, self.name, self.image.file_name)),
+            images=one_image(self.photo),
             question=name,
             question_id=f"{self.key}/{inner}",
             answers=tuple(answers),
             category=name,
             extra={
                 "image": self.image.file_name,
-                "width": self.image.width,
-                "height": self.image.height,
+                "width": self.size[0],
+                "height": self.size[1],
                 **extra,
             },
         )
@@ -121,7 +162,7 @@ def box2class(seen: Sequence[Seen]) -> Iterator[Sample]:
         for name, segments in one.classes.items():
             for segment in segments:
                 if not segment.iscrowd:
-                    box = _relative(segment, one.image)
+                    box = one.box(segment)
                     text = ", ".join(f"{edge:.2f}" for edge in box)
                     yield one.sample(
                         "box2class", str(segment.id), name, (name,), box=box, asked=f"[{text}]"
@@ -132,7 +173,7 @@ def class2box(seen: Sequence[Seen]) -> Iterator[Sample]:
     """Asks for a box of each class in an image; the box of any of its objects is right."""
     for one in seen:
         for name, segments in one.classes.items():
-            boxes = [_relative(s, one.image) for s in segments if not s.iscrowd]
+            boxes = [one.box(s) for s in segments if not s.iscrowd]
             if boxes:
                 listed = [f"[{', '.join(f'{edge:.2f}' for edge in box)}]" for box in boxes]
                 yield one.sample("class2box", name, name, listed, boxes=boxes)
@@ -202,17 +243,6 @@ def _beside(json_file: Path) -> Path:
         if folder.is_dir():
             return folder
     return json_file.parent
-
-
-def _relative(segment: PanopticSegment, image: PanopticImage) -> Box:
-    """The box in [0, 1] of the image."""
-    if segment.box is None or not (image.width and image.height):
-        raise DataError(
-            f"{image.file_name}: segment {segment.id} has no bbox, or the image no width and "
-            "height; probes of boxes need them"
-        )
-    x0, y0, x1, y1 = segment.box
-    return x0 / image.width, y0 / image.height, x1 / image.width, y1 / image.height
 
 
 def is_probe(name: str) -> bool:

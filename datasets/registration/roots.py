@@ -148,7 +148,8 @@ _OTHER_URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 ROOT_MEND = (
     "name the folder that holds them (behind the path of a dataset of your own: "
-    "?image_root=FOLDER; as image_root in the metadata of one that is registered)"
+    "?image_root=FOLDER; as image_root in the metadata of one that is registered; behind training "
+    "data: ?images=FOLDER)"
 )
 
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
 
 from collavo.datasets.instruction.image_state import panoptic_state
+from collavo.datasets.mappers.image import open_image
 from collavo.datasets.registration.readers.panoptic import (
+    FRAME_VERSION,
     PanopticImage,
     read_map,
     read_panoptic,
     vocabulary_of,
 )
+from collavo.datasets.registration.roots import image_below
 from collavo.datasets.segmentation.example import (
     MAX_SEGMENTS,
     PanopticExample,
@@ -22,7 +25,8 @@ from collavo.datasets.segmentation.example import (
     squeeze_map,
 )
 from collavo.errors import DataError, MissingFileError
-from collavo.records import ImageRef
+
+_MEND = "name the folder that holds them behind the path of the JSON: ?images=FOLDER"
 
 
 class PanopticFolder:
@@ -61,16 +65,13 @@ class PanopticFolder:
 
     def __getitem__(self, row: int) -> PanopticExample:
         entry = self._entries[row]
-        try:
-            with Image.open(self._images / entry.file_name) as file:
-                image = squeeze_image(ImageOps.exif_transpose(file), (self._size,))
-            ids = read_map(self._maps / entry.png, ImageRef(path=self._images / entry.file_name))
-        except FileNotFoundError as error:
+        photo = image_below(self._images, entry.file_name, self._images, str(self._json), _MEND)
+        if photo.path is not None and not photo.path.is_file():
             raise MissingFileError(
-                f"{self._json}: {error.filename} of image {entry.file_name} is not there"
-            ) from error
-        except (UnidentifiedImageError, OSError, ValueError) as error:
-            raise DataError(f"{self._json}: image {entry.file_name}: {error}") from error
+                f"{self._json}: {photo.path} of image {entry.file_name} is not there"
+            )
+        image = squeeze_image(open_image(photo), (self._size,))
+        ids = read_map(self._maps, entry, photo)
         panoptic, labels = _numbered(ids, entry, self._label_ids)
         return PanopticExample(image, squeeze_map(panoptic, self._size // 2), labels)
 
@@ -80,6 +81,7 @@ class PanopticFolder:
     def fingerprint(self) -> str:
         """Hashes the JSON, and the names, sizes and change times of maps and images."""
         state = panoptic_state(self._json, self._images, self._entries)
+        state = hashlib.sha256(f"{FRAME_VERSION} {state}".encode()).hexdigest()
         return f"{state[:16]}-{len(self._entries)}"
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -75,9 +75,7 @@ class NF4Place:
             module=out,
         ).to(self.device)
         out.weight.quant_state.dtype = self.dtype
-        # On CPUs with AVX512-BF16 the library would repack the weight at its first use: that
-        # computes in bf16 whatever the dtype, drops the double quantisation, and has no gradient.
-        out.support_avx512bf16_for_cpu = False
+        keep_packing(out)
         return _finish(out, linear, self.dtype, self.device)
 
 
@@ -112,6 +110,15 @@ class Int8Place:
             self.device
         )
         return _finish(out, linear, self.dtype, self.device)
+
+
+def keep_packing(linear: nn.Module) -> None:
+    """Keeps a 4-bit linear as it is packed.
+
+    On CPUs with AVX512-BF16 the library would repack the weight at its first use: that computes in
+    bf16 whatever the dtype, drops the double quantisation, and has no gradient.
+    """
+    cast("Any", linear).support_avx512bf16_for_cpu = False
 
 
 def dequantised(linear: nn.Module) -> Tensor:

@@ -12,6 +12,8 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from collavo.errors import ConfigError
+from collavo.modeling.architectures.reuse import ReuseCheck
 from collavo.modeling.image_policies.base import VisualInput
 from collavo.modeling.image_policies.square import Squash
 
@@ -20,7 +22,8 @@ if TYPE_CHECKING:
 
     from transformers.modeling_outputs import CausalLMOutputWithPast
 
-    from collavo.modeling.llms.chat import ChatTokenizer
+    from collavo.modeling.architectures.merge import Merged
+    from collavo.modeling.llms.chat import ChatTemplate, ChatTokenizer
     from collavo.records import CrayonPrompt
 
 Visuals = Sequence[VisualInput]
@@ -115,6 +118,9 @@ class Architecture(nn.Module, ABC):
     pad_token_id: int = 0
     """Stands at padding in training's batches."""
 
+    template: ChatTemplate | None = None
+    """How it writes conversations; training takes it where TRAIN.TEMPLATE names no other."""
+
     @classmethod
     def from_config(cls, cfg: Any, device: torch.device | str | None = None) -> Self:
         """Loads the model that a configuration names; as `cfg.DEVICE` says where device is None.
@@ -122,7 +128,7 @@ class Architecture(nn.Module, ABC):
         Raises:
             UserError: Weights or settings do not fit.
         """
-        raise TypeError(f"{cls.__name__} has no from_config, so MODEL.NAME cannot name it")
+        raise ConfigError(f"{cls.__name__} has no from_config, so MODEL.NAME cannot name it")
 
     @abstractmethod
     def fingerprint(self) -> str:
@@ -132,6 +138,15 @@ class Architecture(nn.Module, ABC):
     def untrained(self) -> bool:
         """Whether its weights are random, so that its answers mean nothing."""
         return False
+
+    @property
+    def reuse_levels(self) -> tuple[str, ...]:
+        """Those of `REUSE_LEVELS` that it allows; "single" is allowed, named or not.
+
+        By default all that needs no expanded cache, or, without a shared prefix, plain batches.
+        """
+        shared = ("prefix", "vision") if self.supports_prefix else ()
+        return (*shared, "batch", "single")
 
     @property
     def device(self) -> torch.device:
@@ -154,8 +169,14 @@ class Architecture(nn.Module, ABC):
         return self.prepare(Image.new("RGB", (640, 480))).num_tokens
 
     @abstractmethod
-    def render(self, question: str, crayon_text: str | None) -> str:
-        """Returns the whole prompt: system, image placeholder, crayon text, question, template."""
+    def render(self, question: str, crayon_text: str | None, num_images: int = 1) -> str:
+        """Returns the whole prompt: system, image placeholders, crayon text, question, template.
+
+        Args:
+            question: As the pipeline words it.
+            crayon_text: The sentence about the objects, or None.
+            num_images: How many images it is about; given only where `max_images` is above one.
+        """
 
     @abstractmethod
     def tokenize(self, prompt: str) -> list[int]:
@@ -187,7 +208,9 @@ class Architecture(nn.Module, ABC):
         Returns:
             Levels of features, each (I, N, C); `encode` takes them as `features`.
         """
-        raise TypeError(f"{type(self).__name__} keeps no vision features; leave VISION.CACHE empty")
+        raise ConfigError(
+            f"{type(self).__name__} keeps no vision features; leave VISION.CACHE empty"
+        )
 
     def encode(
         self,
@@ -204,8 +227,8 @@ class Architecture(nn.Module, ABC):
                 to be scored.
             crayon: The Crayon Prompt of all images, prefix by prefix, or None.
             prefixes: For each of `visuals` the longest common token prefix of its prompts.
-            reuse: "prefix" keeps the prefix's keys and values, "vision" only what is computed of
-                the images outside the LLM.
+            reuse: "prefix" and "expanded" keep the prefix's keys and values, "vision" only what is
+                computed of the images outside the LLM.
             features: What `image_features` gave for the images, where it is known; given only to
                 architectures that have it.
         """
@@ -228,6 +251,33 @@ class Architecture(nn.Module, ABC):
         """
         raise TypeError(f"{type(self).__name__} shares no prefix; call generate")
 
+    def check_reuse(
+        self,
+        level: str,
+        context: ImageContext,
+        suffix: Sequence[int],
+        visuals: Visuals,
+        crayon: CrayonPrompt | None,
+        features: Sequence[Tensor] | None = None,
+    ) -> ReuseCheck | None:
+        """Compares what `encode` shared with the same of one whole prompt, nothing shared.
+
+        The engine asks for it on the first images of a run and on each new kind of prompt, and
+        goes one level down where the check fails. It should cost no more than one prefill.
+
+        Args:
+            level: The level of reuse that `context` was encoded for.
+            context: The state of one prompt's images.
+            suffix: The token ids after the prefix that it covers.
+            visuals: The images.
+            crayon: Their Crayon Prompt, or None.
+            features: As `encode` has them.
+
+        Returns:
+            The distance and its limit; None where there is nothing to compare, which passes.
+        """
+        return None
+
     def score_options(
         self,
         contexts: Sequence[ImageContext],
@@ -238,7 +288,7 @@ class Architecture(nn.Module, ABC):
         """Scores given answers on encoded images, without decoding.
 
         Args:
-            contexts: The images' states, of reuse "prefix".
+            contexts: The images' states, of a level that shares the prefix.
             suffixes: For each question the token ids after its image's prefix; never empty.
             owners: For each question the index of its image in `contexts`.
             options: For each question the token ids of its options; none empty.
@@ -246,7 +296,9 @@ class Architecture(nn.Module, ABC):
         Returns:
             For each question and option the sum and the mean of its tokens' log-probabilities.
         """
-        raise TypeError(f"{type(self).__name__} scores no given answers; set EVAL.SCORING generate")
+        raise ConfigError(
+            f"{type(self).__name__} scores no given answers; set EVAL.SCORING generate"
+        )
 
     def forward(
         self,
@@ -269,17 +321,15 @@ class Architecture(nn.Module, ABC):
             logits_to_keep: Logits of this many last positions, 0 for all, None for no logits.
             reduction: "mean", or "none" for the loss of each labelled token, (M,) row by row.
         """
-        raise TypeError(f"{type(self).__name__} has no forward, so it cannot be trained")
+        raise ConfigError(f"{type(self).__name__} has no forward, so it cannot be trained")
 
     def known_tokenizer(self) -> ChatTokenizer:
         """Returns the tokenizer that training's chat template writes with."""
-        raise TypeError(f"{type(self).__name__} names no tokenizer, so it cannot be trained")
+        raise ConfigError(f"{type(self).__name__} names no tokenizer, so it cannot be trained")
 
     def gradient_checkpointing_enable(self) -> None:
         """Recomputes activations in the backward pass instead of keeping them."""
-        raise TypeError(
-            f"{type(self).__name__} recomputes nothing; set TRAIN.GRADIENT_CHECKPOINTING False"
-        )
+        raise ConfigError(f"{type(self).__name__} recomputes nothing; set TRAIN.GRAD_CKPT False")
 
     def set_dropout(self, probability: float) -> None:
         """Sets the dropout of its own parts, in training; without such parts nothing happens."""
@@ -287,8 +337,19 @@ class Architecture(nn.Module, ABC):
 
     def reset_parameters(self, seed: int) -> None:
         """Draws all weights anew, for training from scratch."""
-        raise TypeError(f"{type(self).__name__} draws no weights; set TRAIN.INIT weights")
+        raise ConfigError(f"{type(self).__name__} draws no weights; set TRAIN.INIT weights")
+
+    @classmethod
+    def merge_stage(cls, source: Path, target: Path, dtype: torch.dtype | None = None) -> Merged:
+        """Writes what a stage of training left, folded into its base, as one checkpoint.
+
+        Args:
+            source: The folder that `save_stage` made.
+            target: The folder to make; it must not be there, or be empty.
+            dtype: Of what is written; None keeps the base's.
+        """
+        raise ConfigError(f"{cls.__name__} folds no stages into checkpoints")
 
     def save_stage(self, folder: Path) -> None:
         """Writes what a stage of training has made of it, for evaluations and the next stage."""
-        raise TypeError(f"{type(self).__name__} does not save what was trained")
+        raise ConfigError(f"{type(self).__name__} does not save what was trained")

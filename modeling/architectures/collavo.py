@@ -2,124 +2,105 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from accelerate import init_empty_weights
 from torch import Tensor
 
-from collavo.errors import DataError
-from collavo.modeling.adapters.injection import CrayonTerm, Injection, InjectionState
+from collavo.errors import CheckpointError, ConfigError, DataError
+from collavo.modeling.adapters.image_weights import merge_image_weights, merges_images
+from collavo.modeling.adapters.injection import InjectionState
 from collavo.modeling.adapters.plora import PLoRADown
-from collavo.modeling.adapters.switch import switch_of
-from collavo.modeling.adapters.targets import (
-    LLAMA_TARGETS,
-    PLORA_ROLES,
-    add_plora,
-    plora_linears,
-)
+from collavo.modeling.adapters.quantize import make_place
+from collavo.modeling.adapters.switch import has_adapters, switch_of
+from collavo.modeling.adapters.targets import LLAMA_TARGETS, PLORA_ROLES, add_plora
 from collavo.modeling.architectures.base import ImageContext, Visuals
-from collavo.modeling.architectures.collavo_loading import PublishedCheckpoint, rules_of
+from collavo.modeling.architectures.collavo_weights import (
+    base_names,
+    export_published,
+    open_published,
+    placed_rules,
+)
+from collavo.modeling.architectures.composition import ComposedVLM
+from collavo.modeling.architectures.crayon_embeds import CrayonEmbeds
+from collavo.modeling.architectures.drawn import draw_tensor
 from collavo.modeling.architectures.image_embeds import ImageEmbeds
+from collavo.modeling.architectures.parts import named_part, part_key
 from collavo.modeling.architectures.published import PLORA_RANK, published_shapes, vision_fields
+from collavo.modeling.checkpoints.artefact import apply_stage, base_of, write_artefact
+from collavo.modeling.checkpoints.folder import CheckpointFolder
+from collavo.modeling.checkpoints.load import load_weights
+from collavo.modeling.checkpoints.rules import TensorRule
+from collavo.modeling.checkpoints.stage_folder import Base, base_files, is_stage, open_stage
 from collavo.modeling.crayon.embedding import CrayonEmbedding
 from collavo.modeling.image_policies.square import Squash, square_input
+from collavo.modeling.llms.base import resolve_settings
+from collavo.modeling.llms.chat_templates import get_chat_template
 from collavo.modeling.llms.internlm2 import InternLM2
 from collavo.modeling.llms.mimetic import match_queries_and_keys
-from collavo.modeling.llms.templates import get_template
+from collavo.modeling.llms.tokenizer import TOKENIZER_FILE, published_tokenizer
 from collavo.modeling.projectors.mlp import MLPProjector
 from collavo.modeling.vision_encoders.clip_vit import MEAN, CLIPVisionEncoder
+from collavo.modeling.weights import builtin_weights, resolve_weights
 from collavo.registry import ARCHITECTURES
 
 if TYPE_CHECKING:
     from typing import Self
 
-    from jaxtyping import Float, Int
-
+    from collavo.modeling.architectures.merge import Merged
     from collavo.modeling.image_policies.base import VisualInput
     from collavo.modeling.ops.merge_embeds import Layout
     from collavo.records import CrayonPrompt
 
+TEMPLATES = {"eval": "collavo", "demo": "collavo_demo"}
+"""CRAYON.TEMPLATE -> chat template."""
 
-@dataclass(frozen=True)
-class CrayonEmbeds(ImageEmbeds):
-    """Visual tokens with the crayon that lies on them.
-
-    Args:
-        crayon: (P, D) projected crayon of each distinct (class, number) pair, or None.
-        index: (M,) the pair of each visual token, or None.
-    """
-
-    crayon: Float[Tensor, "pairs width"] | None = None
-    index: Int[Tensor, " tokens"] | None = None
-
-    @property
-    def nbytes(self) -> int:
-        held = (self.embeds, self.crayon, self.index)
-        return sum(t.untyped_storage().nbytes() for t in held if t is not None)
-
-    def injection(self, layout: Layout) -> Injection:
-        """Tells PLoRA where the images lie; image i is the layout's i-th."""
-        batch, length = layout.ids.shape
-        term = None
-        if self.crayon is not None and self.index is not None:
-            # with one image at the same place in all rows the index is (B, N)
-            index = self.index if layout.span is None else self.index.view(batch, -1)
-            term = CrayonTerm(self.crayon, index)
-        rows = layout.rows if layout.span is None else None
-        return Injection(layout.span, rows, term, batch, length)
-
-    def part(self, tokens: slice, counts: tuple[int, ...]) -> Self:
-        part = super().part(tokens, counts)
-        if self.crayon is None or self.index is None:
-            return part
-        used, index = self.index[tokens].unique(return_inverse=True)
-        return replace(part, crayon=self.crayon[used], index=index)
-
-    @classmethod
-    def join(cls, parts: Sequence[Self]) -> Self:
-        """Returns all images of several parts; all have a crayon or none has.
-
-        Raises:
-            ValueError: Some have a crayon and some have none.
-        """
-        joined = super().join(parts)
-        crayons = [p.crayon for p in parts if p.crayon is not None]
-        indices = [p.index for p in parts if p.index is not None]
-        if not crayons:
-            return joined
-        if len(crayons) != len(parts):
-            raise ValueError("images with and without a crayon cannot be in one batch")
-        starts = torch.tensor([0, *(len(c) for c in crayons[:-1])]).cumsum(0).tolist()
-        moved = [index + start for index, start in zip(indices, starts, strict=True)]
-        return replace(joined, crayon=torch.cat(crayons), index=torch.cat(moved))
+PARTS = {
+    "vision_encoder": "clip_vit",
+    "projector": "mlp",
+    "llm": "internlm2",
+    "image_policy": "squash",
+}
+"""What the published format has a place for."""
 
 
 @ARCHITECTURES.register("collavo")
-class CoLLaVO(PublishedCheckpoint):
+class CoLLaVO(ComposedVLM):
     """CLIP features and a Crayon Prompt, injected into InternLM2 through PLoRA on image tokens.
 
     Args:
         config: The fields of the published config.json, with an optional `vision_config`.
         rank: PLoRA's rank; the published scale alpha / rank is 1.
         attn: transformers' name of the attention implementation.
-        template: The chat template, "eval" or "demo".
+        template: The chat template.
         dropout: On PLoRA's input, in training. Source: the published training used 0.05.
         image_size: Height and width of the images in pixels, the checkpoint's own if None.
     """
 
+    kind = "collavo"
     uses_crayon = True
     roles = PLORA_ROLES
+
+    vision_encoder: CLIPVisionEncoder
+
+    source: CheckpointFolder | None = None
+    """The checkpoint that the weights were read from."""
+
+    stop: str = "turn_end"
+    """What `Generation.stop` should be where the caller has no wish of its own."""
 
     def __init__(
         self,
         config: Mapping[str, Any],
         rank: int = PLORA_RANK,
         attn: str = "sdpa",
-        template: str = "eval",
+        template: str = "collavo",
         dropout: float = 0.05,
         image_size: int | None = None,
     ) -> None:
@@ -145,7 +126,7 @@ class CoLLaVO(PublishedCheckpoint):
         add_plora(self.llm, self.state, rank, targets=LLAMA_TARGETS, dropout=dropout)
         self.config: dict[str, Any] = dict(config)
         self.rank = rank
-        self.template = get_template(template)
+        self.template = get_chat_template(template, "MODEL.TEMPLATE")
         self.merges_images = False
 
     @property
@@ -154,13 +135,8 @@ class CoLLaVO(PublishedCheckpoint):
         return bool((self.config.get("collavo") or {}).get("untrained", False))
 
     def merge_image_weights(self) -> None:
-        """Folds PLoRA into a second weight for image tokens: a faster prefill in more memory.
-
-        Results differ by rounding. For inference; quantised and adapted linears stay as they are.
-        """
-        for _, linear in plora_linears(self.llm):
-            if linear.merged is None and linear.mergeable:
-                linear.merge()
+        """Folds PLoRA into a second weight for image tokens: a faster prefill in more memory."""
+        merge_image_weights(self.llm)
 
     def train(self, mode: bool = True) -> Self:
         """Switches to training or evaluation; the frozen vision encoder always evaluates."""
@@ -168,11 +144,8 @@ class CoLLaVO(PublishedCheckpoint):
         self.vision_encoder.eval()
         return self
 
-    def render(self, question: str, crayon_text: str | None) -> str:
-        return self.template.render(question, crayon_text)
-
-    def tokenize(self, prompt: str) -> list[int]:
-        return self.known_tokenizer().encode(prompt)
+    def render(self, question: str, crayon_text: str | None, num_images: int = 1) -> str:
+        return self.template.render(question, crayon_text, num_images)
 
     def squares(self, pixels: Tensor) -> list[VisualInput]:
         """Wraps images that have the model's size already: uint8 RGB (I, 3, H, W)."""
@@ -228,6 +201,152 @@ class CoLLaVO(PublishedCheckpoint):
             self.merge_image_weights()
         return super().encode(visuals, crayon, prefixes, reuse, features)
 
+    # ---- its checkpoint
+
+    @classmethod
+    def from_config(cls, cfg: Any, device: torch.device | str | None = None) -> Self:
+        """Loads the model that the configuration names; the built-in tiny one if it names none.
+
+        Args:
+            cfg: The configuration.
+            device: Where it runs; as `cfg.DEVICE` says if None.
+        """
+        for kind, part in PARTS.items():
+            if named_part(cfg, kind) not in ("", part):
+                raise ConfigError(
+                    f"{part_key(kind)} is {named_part(cfg, kind)!r}, but a checkpoint of CoLLaVO "
+                    f"has {part}: leave it empty, or put other parts together with MODEL.NAME vlm"
+                )
+        key = "RESUME_FROM" if cfg.RESUME_FROM else "MODEL.WEIGHTS"
+        return cls.from_pretrained(
+            cfg.RESUME_FROM or cfg.MODEL.WEIGHTS or builtin_weights("collavo"),
+            bits=cfg.LLM.BITS,
+            dtype=cfg.LLM.DTYPE,
+            attn=cfg.LLM.ATTN,
+            device=cfg.DEVICE if device is None else device,
+            template=cfg.MODEL.TEMPLATE or TEMPLATES[cfg.CRAYON.TEMPLATE],
+            stop=cfg.GENERATION.STOP,
+            revision=cfg.MODEL.REVISION,
+            image_size=cfg.INPUT.IMAGE_SIZE or None,
+            key=key,
+            merge=cfg.LLM.MERGE,
+            files=("config.json", TOKENIZER_FILE),
+        )
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        folder: str | Path,
+        bits: int = 16,
+        dtype: torch.dtype | str = "auto",
+        attn: str = "auto",
+        device: torch.device | str = "auto",
+        template: str = "collavo",
+        stop: str = "turn_end",
+        revision: str = "",
+        image_size: int | None = None,
+        key: str = "checkpoint",
+        merge: str = "auto",
+        files: Sequence[str] = ("config.json",),
+    ) -> Self:
+        """Loads a checkpoint in the published format, for inference, with frozen weights.
+
+        Of the folder that a stage of training left, it loads the base that is named there, and
+        puts the trained parts and adapters on it.
+
+        Args:
+            folder: A folder, a hub id, or the folder that a stage of training left.
+            bits: 4 and 8 quantise the LLM's base linears; 16 keeps them in `dtype`.
+            dtype: fp32, bf16, fp16 or auto (float32 on CPU, bfloat16 on CUDA).
+            attn: auto, sdpa, eager or flash_attention_2.
+            device: auto, cpu, cuda or a device.
+            template: The chat template.
+            stop: "turn_end" or "original"; kept for callers that build a `Generation`.
+            revision: The hub revision.
+            image_size: Pixels; other than the checkpoint's it interpolates the positions.
+            key: The config key that holds `folder`, for messages.
+            merge: Fold PLoRA into a second weight for image tokens: "on", "off", or "auto", in
+                float32 while that takes no more than `MERGE_LIMIT`.
+            files: What must be there beside the weights.
+
+        Raises:
+            CheckpointError: The folder is not exactly a checkpoint of the published format, or a
+                stage's base is not the one that it was trained on.
+            MissingFileError: A file is not there.
+            ConfigError: A value is not allowed, or needs what this machine lacks.
+        """
+        settings = resolve_settings(bits, dtype, attn, device)
+        where, kind = settings.device, settings.dtype
+        place = make_place(bits, kind, where)
+        stage = open_stage(folder) if is_stage(folder) else None
+        if stage is not None and stage.model != cls.kind:
+            raise CheckpointError(
+                f"{key}: {folder} is a stage of the model {stage.model!r}: set MODEL.NAME "
+                f"{stage.model}"
+            )
+        if stage is None:
+            path, origin = resolve_weights(str(folder), revision, files, key), (folder, revision)
+        else:
+            path, origin = stage.base_folder(files), (stage.base.weights, stage.base.revision)
+        source, rank = open_published(path)
+        if stage is not None:
+            stage.check_base(source)
+        tokenizer = published_tokenizer(path, source.config["vocab_size"])
+        with init_empty_weights(include_buffers=False):
+            model = cls(source.config, rank, settings.attn, template, image_size=image_size)
+        rules = model.stored_rules()
+        load_weights(model, source, rules, kind, where, base_names(rules), place)
+        model.tokenizer, model.source, model.stop = tokenizer, source, stop
+        model.origin = (str(origin[0]), origin[1])
+        if stage is not None:
+            apply_stage(model, stage, kind, where)
+            stage.compare_bits(bits)
+        model.merges_images = merges_images(model.llm, merge, bits, kind)
+        model.identity = {
+            "bits": bits,
+            "dtype": str(kind).removeprefix("torch."),
+            "attention": settings.attn,
+            "revision": revision,
+            "image_size": model.image_size,
+            "template": template,
+            "merged": model.merges_images,
+        }
+        return model.eval()
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Writes the model in the published format; tensors that did not change are byte-equal.
+
+        Raises:
+            CheckpointError: It has adapters, which that format has no place for.
+        """
+        if has_adapters(self.llm):
+            raise CheckpointError(
+                "the model has adapters, for which the published format has no place: fold them "
+                "in with `lbk_entry.py merge`"
+            )
+        rules = self.stored_rules()
+        export_published(self, self.config, self.rank, rules, folder, self.source)
+        if self.source is None and self.tokenizer is not None:
+            for file in self.tokenizer.files:
+                shutil.copyfile(file, Path(folder) / file.name)
+
+    def stored_rules(self) -> dict[str, TensorRule]:
+        return placed_rules(self.config, self.vision_encoder)
+
+    def weight_files(self) -> dict[str, Path]:
+        if self.source is None:
+            raise CheckpointError("the model came from no checkpoint, so nothing identifies it")
+        folder = self.source.folder
+        files = [*self.source.files, folder / "config.json"]
+        files += [folder / TOKENIZER_FILE] if self.tokenizer is not None else []
+        # with their folders: shards of one name may lie in several
+        return {file.relative_to(folder).as_posix(): file for file in files}
+
+    def stage_base(self, folder: Path) -> Base:
+        if self.source is None:
+            raise CheckpointError("the model came from no checkpoint, so its adapters have no base")
+        return base_of(self.origin, self.identity, base_files(self.source), folder)
+
     # ---- training
 
     def gradient_checkpointing_enable(self) -> None:
@@ -249,14 +368,12 @@ class CoLLaVO(PublishedCheckpoint):
         Args:
             seed: Equal seeds give equal weights on every machine.
         """
-        from collavo.modeling.architectures.tiny.checkpoint import draw_tensor
-
         about = dict(self.config.get("collavo") or {})
         about.pop("untrained", None)
         about.pop("note", None)
         self.config = {**self.config, "collavo": about}
         shapes = published_shapes(self.config, self.rank)
-        for name, rule in rules_of(self).items():
+        for name, rule in self.stored_rules().items():
             whole = draw_tensor(name, shapes[name], seed)
             if name.endswith(("Plora_B.weight", "Plora_seg_B.weight")):
                 whole.zero_()
@@ -264,11 +381,15 @@ class CoLLaVO(PublishedCheckpoint):
                 self.get_parameter(target).copy_(part)
         match_queries_and_keys(self.llm, seed)
 
+    @classmethod
+    def merge_stage(cls, source: Path, target: Path, dtype: torch.dtype | None = None) -> Merged:
+        from collavo.modeling.architectures.merge import merge
+
+        return merge(source, target, dtype)
+
     def save_stage(self, folder: Path) -> None:
         """Writes the published format; where there are adapters, a stage's artefact on its base."""
         if switch_of(self.llm) is None:
             self.save_pretrained(folder)
             return
-        from collavo.modeling.checkpoints.artefact import write_artefact
-
         write_artefact(self, folder)

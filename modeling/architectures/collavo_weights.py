@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,12 +15,20 @@ import torch
 from torch import Tensor, nn
 
 from collavo.errors import CheckpointError
-from collavo.modeling.architectures.published import LINEARS, VIT, published_shapes
+from collavo.modeling.architectures.published import (
+    LINEARS,
+    VIT,
+    published_shapes,
+    vision_fields,
+)
 from collavo.modeling.checkpoints.config_fields import check_published
 from collavo.modeling.checkpoints.folder import CheckpointFolder
 from collavo.modeling.checkpoints.rules import TensorRule
 from collavo.modeling.checkpoints.write import TORCH_DTYPES, Outgoing, cut_shards, write_shards
 from collavo.modeling.llms.internlm2 import LLAMA_NAMES, pack_wqkv, unpack_wqkv
+from collavo.modeling.vision_encoders.clip_vit import CLIPVisionEncoder, interpolate_positions
+
+POSITIONS = f"{VIT}.embeddings.position_embedding.weight"
 
 RANK_KEYS = (".Plora_A.weight", ".Plora_seg_A.weight")
 """Ends of the tensors whose rows tell the PLoRA rank, which config.json does not say."""
@@ -37,6 +47,22 @@ _BESIDE = ("*.json", "*.model", "*.txt")
 """Files of a checkpoint folder beside the weights that an export takes along."""
 
 _SHARD_LIMIT = 10_000_000_000
+
+
+def placed_rules(config: Mapping[str, Any], encoder: CLIPVisionEncoder) -> dict[str, TensorRule]:
+    """Returns where each tensor of the published format goes in a model with `encoder`."""
+    prefix = "vision_encoder.tower."
+    if hasattr(encoder.tower, "vision_model"):  # as older transformers nest it
+        prefix += "vision_model."
+    rules = published_rules(config, prefix)
+    if vision_fields(config)["image_size"] != encoder.image_size:
+        resized = partial(_resized, grid=encoder.grid)
+        rules[POSITIONS] = replace(rules[POSITIONS], split=resized)
+    return rules
+
+
+def _resized(table: Tensor, grid: tuple[int, int]) -> tuple[Tensor]:
+    return (interpolate_positions(table, grid),)
 
 
 def published_rules(config: Mapping[str, Any], vision_prefix: str) -> dict[str, TensorRule]:
@@ -136,6 +162,8 @@ def export_published(
     target = Path(folder)
     if source is not None and target.resolve() == source.folder.resolve():
         raise CheckpointError(f"{target} is the checkpoint that the model reads; export elsewhere")
+    if rules[POSITIONS].split is not None:  # interpolated: the checkpoint's own are kept
+        rules = {**rules, POSITIONS: TensorRule()}
     shapes = published_shapes(config, rank)
     default = next(p.dtype for p in model.parameters() if p.is_floating_point())
     names = list(source.tensors) if source is not None else list(shapes)
@@ -150,13 +178,16 @@ def export_published(
     }
     if source is None:
         write_shards(target, cut_shards(list(outgoing.values()), _SHARD_LIMIT))
-        return
-    files = [[n for n in names if source.tensors[n].file == file] for file in source.files]
-    write_shards(target, [[outgoing[n] for n in shard] for shard in files])
-    for pattern in _BESIDE:
-        for beside in source.folder.glob(pattern):
-            if not (target / beside.name).exists():
-                shutil.copyfile(beside, target / beside.name)
+    else:
+        files = [[n for n in names if source.tensors[n].file == file] for file in source.files]
+        write_shards(target, [[outgoing[n] for n in shard] for shard in files])
+        for pattern in _BESIDE:
+            for beside in source.folder.glob(pattern):
+                if not (target / beside.name).exists():
+                    shutil.copyfile(beside, target / beside.name)
+    if source is None or dict(source.config) != config:
+        text = json.dumps(dict(config), indent=1, sort_keys=True) + "\n"
+        (target / "config.json").write_text(text, encoding="utf-8")
 
 
 def _value(

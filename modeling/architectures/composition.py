@@ -10,21 +10,28 @@ image, M of all images of a batch, C vision width, D decoder width, V vocabulary
 
 from __future__ import annotations
 
+import hashlib
+import json
+from abc import abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from collavo.errors import CheckpointError, DataError
 from collavo.modeling.architectures.base import Architecture, Generation, ImageContext, Visuals
 from collavo.modeling.architectures.image_embeds import ImageEmbeds
+from collavo.modeling.architectures.reuse import ReuseCheck
+from collavo.modeling.checkpoints.digest import file_digest
+from collavo.modeling.checkpoints.rules import TensorRule
 from collavo.modeling.image_policies.base import stacked
 from collavo.modeling.ops.decoding import generate_shared, score_options
+from collavo.modeling.ops.generate_plain import generate_plain
 from collavo.modeling.ops.merge_embeds import (
     IGNORE_INDEX,
     Layout,
@@ -34,6 +41,7 @@ from collavo.modeling.ops.merge_embeds import (
 )
 from collavo.modeling.ops.prefill_cache import PrefillCache
 from collavo.modeling.ops.prefix_cache import PrefixCache
+from collavo.modeling.ops.prefix_check import LIMIT, last_layer_apart, noise_limit
 from collavo.modeling.ops.sampling import Sampler
 
 if TYPE_CHECKING:
@@ -43,9 +51,9 @@ if TYPE_CHECKING:
     from PIL import Image
     from transformers import PreTrainedModel
 
-    from collavo.modeling.checkpoints.folder import CheckpointFolder
+    from collavo.modeling.checkpoints.stage_folder import Stage
     from collavo.modeling.image_policies.base import ImagePolicy, VisualInput
-    from collavo.modeling.llms.tokenizer import CoLLaVOTokenizer
+    from collavo.modeling.llms.chat import ChatTemplate, LLMTokenizer
     from collavo.modeling.projectors.base import Projector
     from collavo.modeling.vision_encoders.base import VisionEncoder
     from collavo.records import CrayonPrompt
@@ -54,8 +62,8 @@ if TYPE_CHECKING:
 class ComposedVLM(Architecture):
     """Vision encoder, projector and decoder, each a part of its own.
 
-    Subclasses build the parts in `__init__` (see `assemble`), and give `render`, `tokenize`,
-    `from_config` and `fingerprint`.
+    Subclasses build the parts in `__init__` (see `assemble`), and give `render`, `from_config`,
+    `weight_files` and `stored_rules`.
     """
 
     supports_prefix = True
@@ -65,12 +73,13 @@ class ComposedVLM(Architecture):
     llm: PreTrainedModel
     image_policy: ImagePolicy
     image_token_id: int
+    template: ChatTemplate
 
-    tokenizer: CoLLaVOTokenizer | None = None
+    tokenizer: LLMTokenizer | None = None
     """None where the checkpoint came without one."""
 
-    source: CheckpointFolder | None = None
-    """The checkpoint that the weights were read from."""
+    stage: Stage | None = None
+    """The stage whose trained parts and adapters lie on the base's weights."""
 
     def assemble(
         self,
@@ -88,7 +97,7 @@ class ComposedVLM(Architecture):
         self.image_policy = image_policy
         self.image_size, self.grid = vision_encoder.image_size, vision_encoder.grid
         self.image_token_id, self.pad_token_id = image_token_id, pad_token_id
-        self.max_positions = llm.config.max_position_embeddings
+        self.max_positions = int(getattr(llm.config, "max_position_embeddings", 0) or 0)
 
     # ---- what a model over this base says of its own
 
@@ -137,6 +146,32 @@ class ComposedVLM(Architecture):
             self.vision_encoder.eval()
         return self
 
+    # ---- what it was made of
+
+    @abstractmethod
+    def weight_files(self) -> dict[str, Path]:
+        """Returns the files that decide on what it computes, by names that are alike anywhere.
+
+        Raises:
+            CheckpointError: It came from no checkpoint.
+        """
+
+    @abstractmethod
+    def stored_rules(self) -> dict[str, TensorRule]:
+        """Returns where each stored tensor goes in the model."""
+
+    def fingerprint(self) -> str:
+        """Hashes the weights' content and all settings of the model that change its output.
+
+        Raises:
+            CheckpointError: The model came from no checkpoint.
+        """
+        files = {name: file_digest(file) for name, file in self.weight_files().items()}
+        items = {**self.identity, "files": files}
+        if self.stage is not None:
+            items["stage"] = {name: file_digest(f) for name, f in self.stage.files.items()}
+        return hashlib.sha256(json.dumps(items, sort_keys=True).encode()).hexdigest()
+
     # ---- images
 
     def prepare(self, image: Image.Image) -> VisualInput:
@@ -152,13 +187,7 @@ class ComposedVLM(Architecture):
         Raises:
             DataError: They are of another size than the encoder takes.
         """
-        pixels = stacked(visuals, "pixel_values", self.device)
-        if pixels.shape[-2:] != (self.image_size, self.image_size):
-            raise DataError(
-                f"images are {tuple(pixels.shape[-2:])} pixels; the model takes "
-                f"{self.image_size} x {self.image_size}"
-            )
-        return self.vision_encoder(pixels).levels
+        return self.vision_encoder(stacked(visuals, "pixel_values", self.device)).levels
 
     @property
     def num_tokens(self) -> int:
@@ -250,21 +279,24 @@ class ComposedVLM(Architecture):
         )
 
     def _check_length(self, length: int) -> None:
-        if length > self.max_positions:
+        if 0 < self.max_positions < length:
             raise DataError(f"a prompt has {length} tokens; the model takes {self.max_positions}")
 
     # ---- answers
 
-    def known_tokenizer(self) -> CoLLaVOTokenizer:
+    def known_tokenizer(self) -> LLMTokenizer:
         """Returns the tokenizer.
 
         Raises:
             CheckpointError: The checkpoint came without one.
         """
         if self.tokenizer is None:
-            where = self.source.folder if self.source is not None else "the model"
+            where = self.origin[0] or "the model"
             raise CheckpointError(f"{where} has no tokenizer.model; place the published one there")
         return self.tokenizer
+
+    def tokenize(self, prompt: str) -> list[int]:
+        return self.known_tokenizer().encode(prompt, add_bos=self.template.bos)
 
     def stop_ids(self, generation: Generation) -> list[int]:
         """Returns the ids that end an answer: the end of sequence, and the end of turn if asked.
@@ -323,28 +355,19 @@ class ComposedVLM(Architecture):
             last = [prompt[-1:] for prompt in prompts]
             return self._over_prefixes(contexts, last, range(len(last)), generation)
         layout = self._laid_out(prompts, embeds)  # padded on the left: all rows end together
-        eos = self.stop_ids(generation)
-        settings = GenerationConfig(
-            max_new_tokens=generation.max_new_tokens,
-            num_beams=generation.num_beams,
-            do_sample=False,
-            length_penalty=generation.length_penalty,
-            eos_token_id=eos,
-            pad_token_id=self.pad_token_id,
-            bos_token_id=self.llm.config.bos_token_id,
-            use_cache=True,
-        )
-        processors = LogitsProcessorList()
+        sampler = None
         if generation.do_sample:
-            processors.append(_Draw(Sampler(generation, [_key(prompt) for prompt in prompts])))
+            sampler = Sampler(generation, [_key(prompt) for prompt in prompts])
         with self.around_llm(embeds, layout, prefill=True):
-            new = cast("Any", self.llm).generate(
-                inputs_embeds=self.embed(layout, embeds),
-                attention_mask=layout.mask.long(),
-                generation_config=settings,
-                logits_processor=processors,
+            return generate_plain(
+                self.llm,
+                self.embed(layout, embeds),
+                layout.mask,
+                generation,
+                self.stop_ids(generation),
+                self.pad_token_id,
+                sampler,
             )
-        return [_until(row, set(eos)) for row in new.tolist()]
 
     @torch.no_grad()
     def encode(
@@ -396,6 +419,52 @@ class ComposedVLM(Architecture):
         return self.generate_ids(prompts, type(kept[0]).join(kept), generation)
 
     @torch.no_grad()
+    def check_reuse(
+        self,
+        level: str,
+        context: ImageContext,
+        suffix: Sequence[int],
+        visuals: Visuals,
+        crayon: CrayonPrompt | None,
+        features: Sequence[Tensor] | None = None,
+    ) -> ReuseCheck | None:
+        shared = context.cache
+        if not isinstance(shared, PrefixCache):
+            return None  # embeddings of the images, which no question goes into
+        prompt = (*context.prefix_ids, *suffix)
+        embeds = self.embed_images(visuals, crayon, features) if visuals else None
+        plain = self._prefill([prompt], embeds)[0].cache
+        deviation, limit = last_layer_apart(shared, plain), LIMIT
+        if deviation > limit and not self._keeps_float32:
+            batched = self._beside_another(prompt, embeds)
+            limit = noise_limit(last_layer_apart(plain, batched), plain.keys[-1].dtype)
+        return ReuseCheck(deviation, limit, "the last layer's keys and values of the prefix")
+
+    def _beside_another(self, prompt: Sequence[int], embeds: ImageEmbeds | None) -> PrefixCache:
+        """Computes a prompt's keys and values as a plain batch does: beside another, with a mask.
+
+        The other is the prompt backwards without its end. It has to hold other states: in 8 bits
+        the widest values of all rows decide on how each row is rounded.
+        """
+        both = None if embeds is None else type(embeds).join([embeds, embeds])
+        layout = self._laid_out([prompt[-2::-1], prompt], both)
+        mask = layout.mask.long()
+        cache = PrefillCache(self.llm.config)
+        with self.around_llm(both, layout):
+            cache.fill(
+                self.llm.get_decoder(),
+                inputs_embeds=self.embed(layout, both),
+                attention_mask=mask,
+                position_ids=(mask.cumsum(1) - 1).clamp(min=0),
+            )
+        return PrefixCache.split(cache, [mask.shape[1]] * 2)[1]
+
+    @property
+    def _keeps_float32(self) -> bool:
+        """Whether nothing in the decoder is computed in fewer bits; quantised weights are bytes."""
+        return all(p.dtype in (torch.float32, torch.float64) for p in self.llm.parameters())
+
+    @torch.no_grad()
     def score_options(
         self,
         contexts: Sequence[ImageContext],
@@ -445,25 +514,6 @@ class ComposedVLM(Architecture):
         )
 
 
-class _Draw(LogitsProcessor):
-    """Leaves only the token that the sampler draws, so that greedy search takes it."""
-
-    def __init__(self, sampler: Sampler) -> None:
-        self.sampler = sampler
-        self.step = 0
-
-    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        token = self.sampler.draw(scores.float(), range(len(scores)), self.step)
-        self.step += 1
-        return torch.full_like(scores, float("-inf")).scatter(1, token[:, None], 0.0)
-
-
 def _key(prompt: Sequence[int]) -> str:
     """What seeds a question's draws: its whole prompt, whatever part of it is shared."""
     return " ".join(map(str, prompt))
-
-
-def _until(row: Sequence[int], ends: set[int]) -> list[int]:
-    """The tokens up to the first end, which is kept."""
-    end = next((i + 1 for i, token in enumerate(row) if token in ends), len(row))
-    return list(row[:end])

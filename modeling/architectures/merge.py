@@ -7,6 +7,7 @@ Folding into 4 bits is not offered: rounding to them would undo most of what the
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -135,12 +136,7 @@ class _Fold:
         targets = [self.names[t] for t in rule.targets if t in self.names]
         if self.adapters and targets and (self.stage.base.bits < 16 or self._adapted(targets)):
             tensor = self._folded(tensor, rule, full)
-        wanted = dtype or stored_dtype(self.source.tensors[name])
-        if tensor.numel() and float(tensor.abs().max()) > torch.finfo(wanted).max:
-            raise CheckpointError(
-                f"{name} has numbers up to {float(tensor.abs().max()):.4g}, too large for "
-                f"{str(wanted).removeprefix('torch.')}; choose --dtype bf16 or fp32"
-            )
+        check_range(name, tensor, dtype or stored_dtype(self.source.tensors[name]))
         return tensor
 
     def _adapted(self, linears: list[str]) -> bool:
@@ -153,18 +149,45 @@ class _Fold:
         for target, part in zip(rule.targets, rule.parts(tensor), strict=True):
             linear, part = self.names[target], part.contiguous()
             empty = nn.Linear(part.shape[1], part.shape[0], bias=False, device="meta")
-            weight = dequantised(place(linear, empty, part))
-            for adapter in self.adapters:
-                pair = adapter.pairs.get(linear)
-                if pair is None:
-                    continue
-                down, up = (p.float() for p in pair)
-                if (up.shape[0], down.shape[1]) != tuple(weight.shape):
-                    raise CheckpointError(
-                        f"adapter {adapter.name} is of another model: {linear} is "
-                        f"{(up.shape[0], down.shape[1])} there, {tuple(weight.shape)} here"
-                    )
-                weight = weight + adapter.scale * (up @ down)
+            weight = with_adapters(dequantised(place(linear, empty, part)), linear, self.adapters)
             self.linears += int(self._adapted([linear]))
             parts.append(weight)
         return rule.whole(parts)
+
+
+def with_adapters(weight: Tensor, linear: str, adapters: Sequence[Adapter]) -> Tensor:
+    """Adds the terms of all adapters on a linear to its weight, in float32.
+
+    Args:
+        weight: (out, in) float32.
+        linear: Its name in the LLM.
+        adapters: Those of the stage.
+
+    Raises:
+        CheckpointError: An adapter is of another shape.
+    """
+    for adapter in adapters:
+        pair = adapter.pairs.get(linear)
+        if pair is None:
+            continue
+        down, up = (p.float() for p in pair)
+        if (up.shape[0], down.shape[1]) != tuple(weight.shape):
+            raise CheckpointError(
+                f"adapter {adapter.name} is of another model: {linear} is "
+                f"{(up.shape[0], down.shape[1])} there, {tuple(weight.shape)} here"
+            )
+        weight = weight + adapter.scale * (up @ down)
+    return weight
+
+
+def check_range(name: str, tensor: Tensor, dtype: torch.dtype) -> None:
+    """Checks that a number format holds a tensor's numbers.
+
+    Raises:
+        CheckpointError: One is too large for it.
+    """
+    if tensor.numel() and float(tensor.abs().max()) > torch.finfo(dtype).max:
+        raise CheckpointError(
+            f"{name} has numbers up to {float(tensor.abs().max()):.4g}, too large for "
+            f"{str(dtype).removeprefix('torch.')}; choose --dtype bf16 or fp32"
+        )

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from collavo.errors import CheckpointError
 from collavo.modeling.adapters.placement import place_tensor
 from collavo.modeling.adapters.switch import adapter_of, switch_of
-from collavo.modeling.checkpoints.folder import CheckpointFolder
 from collavo.modeling.checkpoints.rules import TensorRule
+from collavo.modeling.checkpoints.running import running_statistics
 from collavo.modeling.checkpoints.stage_folder import (
     ADAPTERS,
     FORMAT,
@@ -26,7 +26,6 @@ from collavo.modeling.checkpoints.stage_folder import (
     TRAINED,
     Base,
     Stage,
-    base_files,
     named_weights,
     open_stage,
 )
@@ -41,14 +40,20 @@ logger = logging.getLogger(__name__)
 class StagedModel(Protocol):
     """What is asked of a model whose stages are written and read."""
 
+    kind: str
     llm: Any
-    source: CheckpointFolder | None
     stage: Stage | None
-    origin: tuple[str, str]
-    identity: Mapping[str, Any]
 
     def stored_rules(self) -> Mapping[str, TensorRule]:
-        """Returns where each published tensor goes in the model."""
+        """Returns where each stored tensor goes in the model."""
+        ...
+
+    def stage_base(self, folder: Path) -> Base:
+        """Returns what a stage in `folder` is to say of the base that the model was read from.
+
+        Raises:
+            CheckpointError: It came from no checkpoint.
+        """
         ...
 
     def get_submodule(self, target: str) -> nn.Module: ...
@@ -71,9 +76,8 @@ def write_artefact(model: StagedModel, folder: str | Path) -> Stage:
     """
     from collavo.modeling.adapters.peft_format import take_adapter, write_adapter
 
-    if model.source is None:
-        raise CheckpointError("the model came from no checkpoint, so its adapters have no base")
     target = Path(folder)
+    base = model.stage_base(target)
     target.mkdir(parents=True, exist_ok=True)
     switch = switch_of(model.llm)
     adapters = [take_adapter(model.llm, name) for name in (switch.names if switch else ())]
@@ -90,7 +94,7 @@ def write_artefact(model: StagedModel, folder: str | Path) -> Stage:
     for name in zero:
         logger.warning("adapter %s is zero: no step trained it", name)
     names = tuple(adapter.name for adapter in adapters)
-    stage = Stage(target, _base(model, target), tuple(tensors), names, zero)
+    stage = Stage(target, base, tuple(tensors), names, zero, model.kind)
     fields = {"format": FORMAT, **asdict(stage)}
     del fields["folder"]
     fields["base"]["fingerprint"] = stage.base.fingerprint
@@ -112,6 +116,7 @@ def trained_tensors(model: StagedModel) -> dict[str, Tensor]:
         for name, p in model.named_parameters()
         if p.requires_grad and not adapter_of(name)
     }
+    trained |= running_statistics(cast("nn.Module", model)).keys()
     carried = set(model.stage.trained) if model.stage is not None else set()
     found: dict[str, Tensor] = {}
     placed: set[str] = set()
@@ -124,8 +129,10 @@ def trained_tensors(model: StagedModel) -> dict[str, Tensor]:
                 f"{name} was trained at another image size than the checkpoint's; it has no place "
                 "in the published format"
             )
-        parts = [_parameter(model, t).detach().cpu() for t in rule.targets]
-        found[name] = rule.whole(parts)
+        parts = [stored_tensor(model, t).detach().cpu() for t in rule.targets]
+        whole = rule.whole(parts)
+        # a norm counts its batches in whole numbers, for which the files have no type
+        found[name] = whole if whole.is_floating_point() else whole.float()
     lost = sorted(trained - placed)
     if lost:
         raise CheckpointError(
@@ -154,12 +161,15 @@ def apply_stage(
         if rule is None or not rule.targets:
             raise CheckpointError(f"{stage.folder}: {name} is no tensor of this model")
         for target, part in zip(rule.targets, rule.parts(tensor), strict=True):
-            here = _parameter(model, target)
+            here = stored_tensor(model, target)
             if here.shape != part.shape:
                 raise CheckpointError(
                     f"{stage.folder}: {name} is {tuple(part.shape)}; this model has "
                     f"{tuple(here.shape)}"
                 )
+            if not isinstance(here, nn.Parameter):
+                here.copy_(part)
+                continue
             path, _, leaf = target.rpartition(".")
             setattr(model.get_submodule(path), leaf, place_tensor(part, dtype, device))
     if stage.adapters:
@@ -169,18 +179,27 @@ def apply_stage(
     model.stage = stage
 
 
-def _base(model: StagedModel, target: Path) -> Base:
-    assert model.source is not None, "checked by the caller"
-    weights, revision = model.origin
+def base_of(
+    origin: tuple[str, str], identity: Mapping[str, Any], files: Mapping[str, str], target: Path
+) -> Base:
+    """Describes the checkpoint that a model was read from, as seen from a stage's folder.
+
+    Args:
+        origin: Its folder or hub id, and the revision.
+        identity: The model's settings.
+        files: sha256 of each of its files.
+        target: The stage's folder.
+    """
+    weights, revision = origin
     named = named_weights(weights)
     near = os.path.relpath(named, target.resolve()) if Path(named).is_dir() else ""
     return Base(
         weights=named,
         revision=revision,
         relative=near,
-        bits=int(model.identity.get("bits", 16)),
-        dtype=str(model.identity.get("dtype", "float32")),
-        files=base_files(model.source),
+        bits=int(identity.get("bits", 16)),
+        dtype=str(identity.get("dtype", "float32")),
+        files=files,
     )
 
 
@@ -201,8 +220,8 @@ def _verify(stage: Stage, tensors: Mapping[str, Tensor], adapters: list[Adapter]
         )
 
 
-def _parameter(model: StagedModel, target: str) -> Tensor:
-    """A parameter by its name without adapters."""
+def stored_tensor(model: StagedModel, target: str) -> Tensor:
+    """Returns a parameter or buffer of a model by its name without adapters."""
     path, _, leaf = target.rpartition(".")
     module = model.get_submodule(path)
     return getattr(getattr(module, "base_layer", module), leaf)

@@ -35,7 +35,7 @@ def load_weights(
         place: Puts those linears into their place; they stay plain if None.
 
     Raises:
-        CheckpointError: A parameter was filled by no tensor.
+        CheckpointError: A parameter was filled by no tensor, or a tensor is of another shape.
     """
     place = place or PlainPlace(dtype, device)
     used = {name for name, rule in rules.items() if rule.targets}
@@ -44,6 +44,12 @@ def load_weights(
         for target, part in zip(rule.targets, rule.parts(tensor), strict=True):
             path, _, leaf = target.rpartition(".")
             module = model.get_submodule(path)
+            wanted = getattr(module, leaf).shape
+            if part.shape != wanted:
+                raise CheckpointError(
+                    f"{source.folder}: {name} is {tuple(part.shape)}, where config.json makes it "
+                    f"{tuple(wanted)}"
+                )
             if target in bases:
                 if not isinstance(module, nn.Linear):
                     raise TypeError(f"{path} is a {type(module).__name__}, not a linear to place")

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
@@ -29,6 +30,8 @@ from collavo.modeling.weights import builtin_weights, resolve_weights
 
 if TYPE_CHECKING:
     from collavo.modeling.adapters.peft_format import Adapter
+
+logger = logging.getLogger(__name__)
 
 STAGE = "stage.json"
 TRAINED = "trained.safetensors"
@@ -50,6 +53,8 @@ class Base:
         bits: Bits of its linears in training.
         dtype: What it computed in.
         files: sha256 of each of its files.
+        parts: Where its parts came from, of a base that was put together of parts; then `weights`
+            is empty.
     """
 
     weights: str
@@ -58,6 +63,7 @@ class Base:
     bits: int = 16
     dtype: str = "float32"
     files: Mapping[str, str] = field(default_factory=dict)
+    parts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def fingerprint(self) -> str:
@@ -75,6 +81,7 @@ class Stage:
         trained: Published names of the tensors in `trained.safetensors`.
         adapters: The adapters' names.
         zero: Those of them that no step had trained when it was written.
+        model: The architecture that it is a stage of.
     """
 
     folder: Path
@@ -82,6 +89,7 @@ class Stage:
     trained: tuple[str, ...] = ()
     adapters: tuple[str, ...] = ()
     zero: tuple[str, ...] = ()
+    model: str = "collavo"
 
     @property
     def files(self) -> dict[str, Path]:
@@ -117,7 +125,18 @@ class Stage:
         Raises:
             CheckpointError: It is another; the files that differ are named.
         """
-        found = base_files(source)
+        self.check_files(base_files(source), str(source.folder))
+
+    def check_files(self, found: Mapping[str, str], where: str) -> None:
+        """Checks that files are the base's, by their content.
+
+        Args:
+            found: sha256 of each.
+            where: What messages call them.
+
+        Raises:
+            CheckpointError: Some differ; they are named.
+        """
         differing = [
             f"{name} is {_short(found.get(name))}, it was {_short(self.base.files.get(name))}"
             for name in sorted({*found, *self.base.files})
@@ -125,8 +144,17 @@ class Stage:
         ]
         if differing:
             raise CheckpointError(
-                f"{self.folder} was trained on another base than {source.folder}: "
+                f"{self.folder} was trained on another base than {where}: "
                 f"{'; '.join(differing)}. Set base.weights in its {STAGE} to the right one"
+            )
+
+    def compare_bits(self, bits: int) -> None:
+        """Warns where adapters go on a base of other bits than they were trained on."""
+        if self.adapters and self.base.bits != bits:
+            logger.warning(
+                "the adapters of %s were trained on a base of %d bits, but LLM.BITS is %d: answers "
+                "will differ somewhat from those in training",
+                *(self.folder, self.base.bits, bits),
             )
 
     def read_trained(self) -> dict[str, Tensor]:
@@ -195,7 +223,7 @@ def open_stage(folder: str | Path) -> Stage:
         lists = {k: tuple(map(str, fields[k])) for k in ("trained", "adapters", "zero")}
         if fields["format"] != FORMAT:
             raise ValueError(f"format {fields['format']}; this version reads {FORMAT}")
-        return Stage(path, Base(**base), **lists)
+        return Stage(path, Base(**base), **lists, model=str(fields.get("model", "collavo")))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{path / STAGE} cannot be used: {error!r:.200}") from error
 

@@ -14,7 +14,12 @@ from torch import Tensor
 from collavo.errors import DataError
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from jaxtyping import UInt8
+
+    from collavo.modeling.projectors.base import Projector
+    from collavo.modeling.vision_encoders.base import VisionEncoder
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,23 @@ class VisualInput:
 
 
 class ImagePolicy(ABC):
-    """Prepares images for a vision encoder; on the CPU, and called from several threads at once."""
+    """Prepares images for a vision encoder; on the CPU, and called from several threads at once.
+
+    Its tensor `pixel_values`, with a batch axis before it, is what the encoder is given.
+    """
+
+    @classmethod
+    def before(cls, encoder: VisionEncoder, projector: Projector) -> Self:
+        """Builds it for the parts that see its images; without a word more, `cls()`.
+
+        Args:
+            encoder: Says which size it takes.
+            projector: Says how many visual tokens it makes of a grid.
+
+        Raises:
+            UserError: It prepares nothing that they could take.
+        """
+        return cls()
 
     @abstractmethod
     def __call__(self, image: Image.Image) -> VisualInput:

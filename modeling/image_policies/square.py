@@ -16,7 +16,12 @@ from collavo.modeling.image_policies.resize import resize
 from collavo.registry import IMAGE_POLICIES
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from jaxtyping import UInt8
+
+    from collavo.modeling.projectors.base import Projector
+    from collavo.modeling.vision_encoders.base import VisionEncoder
 
 
 class SquarePolicy(ImagePolicy):
@@ -30,6 +35,10 @@ class SquarePolicy(ImagePolicy):
 
     def __init__(self, size: int, num_tokens: int, mean: Sequence[float] = (0.0, 0.0, 0.0)) -> None:
         self.size, self.num_tokens, self.mean = size, num_tokens, tuple(mean)
+
+    @classmethod
+    def before(cls, encoder: VisionEncoder, projector: Projector) -> Self:
+        return cls(encoder.image_size, projector.num_tokens(encoder.grid), encoder.mean)
 
     def __call__(self, image: Image.Image) -> VisualInput:
         pixels = np.array(self.square(image), dtype=np.uint8)

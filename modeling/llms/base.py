@@ -5,21 +5,67 @@ from __future__ import annotations
 import importlib.util
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
 from collavo.errors import ConfigError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+    from collavo.modeling.llms.chat import LLMTokenizer
+
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 ATTENTIONS = ("auto", "sdpa", "eager", "flash_attention_2")
 
 
+@dataclass(frozen=True)
+class LLMSettings:
+    """How a decoder is loaded.
+
+    Args:
+        device: Where it runs.
+        dtype: What it computes in.
+        attn: transformers' name of the attention implementation.
+        bits: 4 and 8 quantise its linears but for the head; 16 keeps them in `dtype`.
+        trust_remote_code: Whether code that the folder brings along may run.
+    """
+
+    device: torch.device
+    dtype: torch.dtype
+    attn: str = "sdpa"
+    bits: int = 16
+    trust_remote_code: bool = False
+
+
+def resolve_settings(
+    bits: int = 16,
+    dtype: torch.dtype | str = "auto",
+    attn: str = "auto",
+    device: torch.device | str = "auto",
+    trust_remote_code: bool = False,
+) -> LLMSettings:
+    """Returns what LLM.BITS, LLM.DTYPE, LLM.ATTN and DEVICE come to on this machine.
+
+    Raises:
+        ConfigError: A value is not allowed, or needs what this machine lacks.
+    """
+    if bits not in (16, 8, 4):
+        raise ConfigError(f"LLM.BITS {bits} is not supported; use 16, 8 or 4")
+    where = resolve_device(device) if isinstance(device, str) else device
+    kind = resolve_dtype(dtype, where) if isinstance(dtype, str) else dtype
+    return LLMSettings(where, kind, resolve_attention(attn, where, kind), bits, trust_remote_code)
+
+
 class LLMFamily(ABC):
     """Builds the decoders of one family as models of transformers."""
+
+    files: tuple[str, ...] = ("config.json",)
+    """What its folders must hold beside the weights."""
 
     @classmethod
     @abstractmethod
@@ -30,6 +76,37 @@ class LLMFamily(ABC):
             config: The fields of the checkpoint's config.json.
             attn: transformers' name of the attention implementation.
         """
+
+    @classmethod
+    @abstractmethod
+    def load(cls, folder: Path, settings: LLMSettings) -> PreTrainedModel:
+        """Loads the decoder of a folder, frozen.
+
+        Raises:
+            UserError: The folder holds none of this family, or is damaged.
+        """
+
+    @classmethod
+    @abstractmethod
+    def tokenizer(cls, folder: Path, trust_remote_code: bool = False) -> LLMTokenizer:
+        """Reads the tokenizer of a folder.
+
+        Raises:
+            UserError: It is not there, or damaged.
+        """
+
+
+def quantisable(llm: PreTrainedModel) -> dict[str, str]:
+    """Lists the weights of the linears that may be quantised, with their linears' names.
+
+    All but the head, whose rounding would be in every logit.
+    """
+    head = llm.get_output_embeddings()
+    return {
+        f"{name}.weight": name
+        for name, module in llm.named_modules()
+        if isinstance(module, nn.Linear) and module is not head
+    }
 
 
 def resolve_device(name: str) -> torch.device:

@@ -1,14 +1,17 @@
-"""Chat templates of training: a conversation becomes token ids, and labels on what is learnt."""
+"""Chat templates: a conversation becomes a prompt, or token ids with labels on what is learnt."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from collavo.errors import ConfigError, DataError
-from collavo.modeling.llms.templates import IMAGE_TOKEN
 from collavo.records import Turn
+
+IMAGE_TOKEN = "<image>"
+"""Stands for a whole image in the text of a prompt."""
 
 IGNORE_INDEX = -100
 """Label of tokens without a loss."""
@@ -29,6 +32,23 @@ class ChatTokenizer(Protocol):
 
     def encode(self, text: str, add_bos: bool = True) -> list[int]:
         """Returns the ids of `text`, after the id that begins a sequence if wanted."""
+        ...
+
+
+class LLMTokenizer(ChatTokenizer, Protocol):
+    """What a model that answers needs of its tokenizer besides."""
+
+    turn_end_id: int | None
+    """The id that ends a turn where it is not the end of sequence; None where there is none."""
+
+    pad_token_id: int
+    """Stands at padding."""
+
+    files: tuple[Path, ...]
+    """The files that it was read from: they decide on every answer."""
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Returns the text of `ids` without special tokens."""
         ...
 
 
@@ -86,6 +106,34 @@ class ChatTemplate:
     takes_crayon_text: bool = True
     slot: bool = False
 
+    @property
+    def has_image_slot(self) -> bool:
+        """Whether it has a place for images."""
+        return any(IMAGES in span.text for span in self.first)
+
+    def prompt(
+        self, turns: Sequence[Turn], crayon_text: str | None = None, num_images: int = 1
+    ) -> str:
+        """Returns the text up to where the model's answer begins, as evaluation asks it.
+
+        Args:
+            turns: User and assistant in turns; the user begins and ends.
+            crayon_text: The sentence about the objects, or None to leave it out.
+            num_images: How many images the conversation is about.
+
+        Raises:
+            DataError: The turns are not in that order, or a text holds the image tag.
+            ConfigError: There is a crayon text, and the template has no place for it.
+        """
+        if len(turns) % 2 == 0:
+            raise DataError(f"a prompt has {len(turns)} turns; its last has to be the user's")
+        _check_roles(turns)
+        return "".join(span.text for span in self._spans(turns, crayon_text, num_images))
+
+    def render(self, question: str, crayon_text: str | None = None, num_images: int = 1) -> str:
+        """Returns the prompt of one question; see `prompt`."""
+        return self.prompt([Turn("user", question)], crayon_text, num_images)
+
     def spans(
         self, turns: Sequence[Turn], crayon_text: str | None = None, num_images: int = 1
     ) -> list[Span]:
@@ -103,10 +151,14 @@ class ChatTemplate:
             ConfigError: There is a crayon text, and the template has no place for it.
         """
         check_turns(turns)
+        return self._spans(turns, crayon_text, num_images)
+
+    def _spans(self, turns: Sequence[Turn], crayon_text: str | None, num_images: int) -> list[Span]:
         if crayon_text is not None and not self.takes_crayon_text:
             raise ConfigError(
-                "this template has no place for the text of the Crayon Prompt; train with a "
-                "CRAYON.MODE without text (map_only, none) or with another TRAIN.TEMPLATE"
+                "this template has no place for the text of the Crayon Prompt; take a CRAYON.MODE "
+                "without text (map_only, none) or another template (MODEL.TEMPLATE, "
+                "TRAIN.TEMPLATE)"
             )
         if crayon_text is not None and IMAGE_TOKEN in crayon_text:
             raise DataError(f"the crayon text {crayon_text[:80]!r} holds {IMAGE_TOKEN!r}")
@@ -135,7 +187,7 @@ def _filled(span: Span, place: str, text: str, tags: str) -> Span:
 
 
 def check_turns(turns: Sequence[Turn]) -> None:
-    """Checks that user and assistant take turns and no text holds the image tag.
+    """Checks that user and assistant take turns, to the last answer, and none holds the image tag.
 
     Raises:
         DataError: They do not, or one does.
@@ -145,6 +197,10 @@ def check_turns(turns: Sequence[Turn]) -> None:
             f"a conversation has {len(turns)} turns; it needs a user's turn and an answer, or "
             "several such pairs"
         )
+    _check_roles(turns)
+
+
+def _check_roles(turns: Sequence[Turn]) -> None:
     for number, turn in enumerate(turns):
         if turn.role != ROLES[number % 2]:
             raise DataError(

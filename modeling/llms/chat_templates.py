@@ -1,22 +1,35 @@
-"""The chat templates of training, by name."""
+"""The chat templates by name; evaluation, training and `ask` write with the same."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
 
 from collavo.errors import ConfigError
-from collavo.modeling.llms.chat import ANSWER, IMAGES, USER, ChatTemplate, Span
-from collavo.modeling.llms.templates import IMAGE_TOKEN, TEMPLATES
+from collavo.modeling.llms.chat import ANSWER, IMAGE_TOKEN, IMAGES, USER, ChatTemplate, Span
 
-_EVAL = TEMPLATES["eval"]
-_COLLAVO_AFTER = f"{USER}{_EVAL.after}"
+SYSTEM = (
+    "AI assistant should give helpful and detailed answers to user after fully understanding an "
+    "image. "
+)
+"""Source: CoLLaVO commit fb419fa, collavo/arch/arch_collavo.py."""
 
-CHAT_TEMPLATES: Mapping[str, ChatTemplate] = {
-    # CoLLaVO's evaluation prompt; further turns and the end of an answer as InternLM-XComposer2.
+_COLLAVO_END = "[UNUSED_TOKEN_145]"
+_COLLAVO_ANSWER = f"{_COLLAVO_END}\n[UNUSED_TOKEN_146]assistant\n"
+
+CHAT_TEMPLATES: dict[str, ChatTemplate] = {
+    # CoLLaVO's evaluation prompt (`eval_process`), byte for byte; further turns and the end of an
+    # answer as InternLM-XComposer2.
     "collavo": ChatTemplate(
-        first=(Span(_EVAL.before.replace(IMAGE_TOKEN, IMAGES) + _COLLAVO_AFTER),),
-        later=(Span(f"\n[UNUSED_TOKEN_146]user\n{_COLLAVO_AFTER}"),),
-        answer=(Span(f"{ANSWER}{_EVAL.turn_end}", learnt=True),),
+        first=(Span(f"{SYSTEM}{IMAGES} [UNUSED_TOKEN_146]user\n{USER}{_COLLAVO_ANSWER}"),),
+        later=(Span(f"\n[UNUSED_TOKEN_146]user\n{USER}{_COLLAVO_ANSWER}"),),
+        answer=(Span(f"{ANSWER}{_COLLAVO_END}", learnt=True),),
+        slot=True,
+    ),
+    # The prompt of its demo (`demo_process`).
+    "collavo_demo": ChatTemplate(
+        first=(Span(f"{SYSTEM}{IMAGES} USER: {USER} ASSISTANT:"),),
+        later=(Span(f" USER: {USER} ASSISTANT:"),),
+        answer=(Span(f" {ANSWER}{_COLLAVO_END}", learnt=True),),
         slot=True,
     ),
     # LLaVA's stage 1: the image and its caption; the question is left out.
@@ -61,16 +74,33 @@ CHAT_TEMPLATES: Mapping[str, ChatTemplate] = {
     ),
 }
 """Source: haotian-liu/LLaVA commit c121f04 (`conv_llava_plain`, `conv_vicuna_v1`),
-codefuse-ai/CodeFuse-MFT-VLM commit 46e9a3c, and `templates.py` for CoLLaVO."""
+codefuse-ai/CodeFuse-MFT-VLM commit 46e9a3c, ByungKwanLee/CoLLaVO commit fb419fa
+(collavo/arch/arch_collavo.py)."""
 
 
-def get_chat_template(name: str) -> ChatTemplate:
+def register_chat_template(name: str, template: ChatTemplate) -> None:
+    """Adds a template under a name of its own.
+
+    Raises:
+        ValueError: Another template has that name.
+    """
+    if CHAT_TEMPLATES.setdefault(name, template) != template:
+        raise ValueError(f"chat template {name!r} is already registered; choose another name")
+
+
+def get_chat_template(name: str, key: str = "TRAIN.TEMPLATE") -> ChatTemplate:
     """Returns the template called `name`.
+
+    Args:
+        name: Its name.
+        key: The configuration key that holds it, for messages.
 
     Raises:
         ConfigError: There is none of that name.
     """
     if name not in CHAT_TEMPLATES:
+        close = difflib.get_close_matches(name, CHAT_TEMPLATES, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
         allowed = ", ".join(CHAT_TEMPLATES)
-        raise ConfigError(f"TRAIN.TEMPLATE is {name!r}; it may be one of {allowed}")
+        raise ConfigError(f"{key} is {name!r}; it may be one of {allowed}.{hint}")
     return CHAT_TEMPLATES[name]

@@ -6,15 +6,25 @@ modeling_internlm2.py, for the packing and the position embedding.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from accelerate import init_empty_weights
 from torch import Tensor, nn
+from torch.nn import functional
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from collavo.errors import CheckpointError
-from collavo.modeling.llms.base import LLMFamily
+from collavo.modeling.adapters.quantize import make_place
+from collavo.modeling.checkpoints.folder import CheckpointFolder
+from collavo.modeling.checkpoints.load import load_weights
+from collavo.modeling.checkpoints.rules import TensorRule
+from collavo.modeling.llms.base import LLMFamily, LLMSettings, quantisable
+from collavo.modeling.llms.tokenizer import TOKENIZER_FILE, CoLLaVOTokenizer
 from collavo.registry import LLMS
 
 if TYPE_CHECKING:
@@ -31,10 +41,14 @@ LLAMA_NAMES: Mapping[str, tuple[str, ...]] = {
 }
 """InternLM2's modules of a layer in Llama's names."""
 
+_OF_A_LAYER = re.compile(r"model\.layers\.(?P<layer>\d+)\.(?P<part>[\w.]+?)(\.Plora_main)?\.weight")
+
 
 @LLMS.register("internlm2", "internlm")
 class InternLM2(LLMFamily):
     """InternLM2 on transformers' Llama, with one embedding past the vocabulary for `<image>`."""
+
+    files = ("config.json", TOKENIZER_FILE)
 
     @classmethod
     def build(cls, config: Mapping[str, Any], attn: str = "sdpa") -> LlamaForCausalLM:
@@ -53,6 +67,62 @@ class InternLM2(LLMFamily):
         nn.init.normal_(embed.weight, std=llm.config.initializer_range)
         llm.model.embed_tokens = embed
         return llm
+
+    @classmethod
+    def load(cls, folder: Path, settings: LLMSettings) -> LlamaForCausalLM:
+        """Loads the decoder of an InternLM2, an InternLM-XComposer2 or a CoLLaVO checkpoint.
+
+        Of the latter two it is the plain decoder: PLoRA, vision and crayon stay behind.
+        """
+        source = CheckpointFolder(folder)
+        with init_empty_weights(include_buffers=False):
+            llm = cls.build(source.config, settings.attn)
+        place = make_place(settings.bits, settings.dtype, settings.device)
+        rules = decoder_rules(source, llm.config)
+        where = (settings.dtype, settings.device)
+        load_weights(llm, source, rules, *where, quantisable(llm), place)
+        return llm.requires_grad_(False)
+
+    @classmethod
+    def tokenizer(cls, folder: Path, trust_remote_code: bool = False) -> CoLLaVOTokenizer:
+        return CoLLaVOTokenizer(folder)
+
+
+def decoder_rules(source: CheckpointFolder, config: LlamaConfig) -> dict[str, TensorRule]:
+    """Returns where the decoder's tensors of a checkpoint go in `InternLM2.build`'s model.
+
+    Args:
+        source: Its base linears are called `<linear>.weight`, or `<linear>.Plora_main.weight`.
+        config: The decoder's.
+
+    Raises:
+        CheckpointError: It holds no InternLM2.
+    """
+    heads, kv_heads = config.num_attention_heads, config.num_key_value_heads
+    unpack = partial(unpack_wqkv, heads=heads, kv_heads=kv_heads)
+    outer = {
+        "model.tok_embeddings.weight": "model.embed_tokens.weight",
+        "model.norm.weight": "model.norm.weight",
+        "output.weight": "lm_head.weight",
+    }
+    rules = {name: TensorRule((new,)) for name, new in outer.items() if name in source.tensors}
+    embed = source.tensors.get("model.tok_embeddings.weight")
+    if embed is not None and embed.shape[0] == config.vocab_size:  # no row for `<image>` yet
+        rules["model.tok_embeddings.weight"] = TensorRule(
+            ("model.embed_tokens.weight",), lambda table: (functional.pad(table, (0, 0, 0, 1)),)
+        )
+    for name in source.tensors:
+        found = _OF_A_LAYER.fullmatch(name)
+        if found and found["part"] in LLAMA_NAMES:
+            prefix = f"model.layers.{found['layer']}."
+            targets = tuple(f"{prefix}{new}.weight" for new in LLAMA_NAMES[found["part"]])
+            rules[name] = TensorRule(targets, unpack if len(targets) > 1 else None)
+    if len(rules) <= len(outer):
+        raise CheckpointError(
+            f"{source.folder} holds no InternLM2 (model.layers.0.attention.wqkv.weight); for "
+            "other decoders set MODEL.LLM hf_causal"
+        )
+    return rules
 
 
 def llama_config(config: Mapping[str, Any], attn: str = "sdpa") -> LlamaConfig:

@@ -11,12 +11,12 @@ import sentencepiece
 import torch
 
 from collavo.errors import CheckpointError, MissingFileError
+from collavo.modeling.llms.chat import IMAGE_TOKEN
 
 if TYPE_CHECKING:
     from jaxtyping import Int
     from torch import Tensor
 
-IMAGE_TOKEN = "<image>"
 TOKENIZER_FILE = "tokenizer.model"
 TURN_END_PIECES = ("[UNUSED_TOKEN_145]", "<|im_end|>")
 """What InternLM2's tokenizers call the end of a turn; the second name is of later releases."""
@@ -42,6 +42,7 @@ class CoLLaVOTokenizer:
 
     def __init__(self, path: str | Path) -> None:
         self.path = tokenizer_path(path)
+        self.files: tuple[Path, ...] = (self.path,)
         self._pieces = _load(self.path)
         self.bos_token_id: int = self._pieces.bos_id()
         self.eos_token_id: int = self._pieces.eos_id()
@@ -136,6 +137,24 @@ class CoLLaVOTokenizer:
     def _first_known(self, pieces: Sequence[str]) -> int | None:
         found = (self._pieces.piece_to_id(piece) for piece in pieces)
         return next((i for i in found if i != self.unk_token_id), None)
+
+
+def published_tokenizer(folder: Path, vocab_size: int) -> CoLLaVOTokenizer | None:
+    """Reads a checkpoint's tokenizer; None where it has none.
+
+    Raises:
+        CheckpointError: It is of another vocabulary.
+    """
+    file = folder / TOKENIZER_FILE
+    if not file.is_file():
+        return None
+    tokenizer = CoLLaVOTokenizer(file)
+    if tokenizer.vocab_size != vocab_size:
+        raise CheckpointError(
+            f"{file} has {tokenizer.vocab_size} pieces, but config.json says vocab_size "
+            f"{vocab_size}: they are not of one checkpoint"
+        )
+    return tokenizer
 
 
 def tokenizer_path(path: str | Path) -> Path:

@@ -13,7 +13,7 @@ from collavo.datasets.registration.coco_panoptic import CLEAN_NAMES
 from collavo.errors import DataError, MissingFileError
 from collavo.modeling.crayon.maps import MAX_NUMBER
 from collavo.modeling.crayon.prompt import make_crayon_prompt
-from collavo.modeling.llms.templates import render
+from collavo.modeling.llms.chat_templates import get_chat_template
 from collavo.modeling.segmenters.panoptic import post_process
 
 QUESTION = "Is there a dog in the image?\nAnswer the question using a single word or phrase."
@@ -47,7 +47,7 @@ def compare(folder: str | Path) -> dict[str, bool]:
     )
     crayon = make_crayon_prompt(segments, CLEAN_NAMES)
     assert crayon.semantic is not None and crayon.number is not None, "mode full has maps"
-    prompts = [render(QUESTION, text, "eval") for text in crayon.text]
+    prompts = [get_chat_template("collavo").render(QUESTION, text) for text in crayon.text]
     infos = [
         [{"id": s.id, "label_id": s.label_id, "score": s.score} for s in image.segments]
         for image in segments

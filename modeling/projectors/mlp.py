@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
@@ -26,11 +26,6 @@ class MLPProjector(Projector):
     def __init__(self, vision: int, width: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(nn.Linear(vision, width), nn.GELU(), nn.Linear(width, width))
-
-    @classmethod
-    def from_config(cls, cfg: Any) -> MLPProjector:
-        """Builds the projector from a node with `VISION_WIDTH` and `LLM_WIDTH`."""
-        return cls(cfg.VISION_WIDTH, cfg.LLM_WIDTH)
 
     def project(self, features: Float[Tensor, "*rows vision"]) -> Float[Tensor, "*rows width"]:
         """Projects features of any leading shape."""

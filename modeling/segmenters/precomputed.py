@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from collavo.datasets.registration.readers.panoptic import (
     FRAME_VERSION,
+    PanopticImage,
     read_map,
     read_panoptic,
     vocabulary_of,
@@ -26,13 +26,6 @@ from collavo.registry import SEGMENTERS
 
 _COCO_2014 = re.compile(r"COCO_(?:train|val|test)20\d\d_(?=\d{12}\.)")
 """COCO's 2014 images are those of 2017 with this before the name, and panoptic maps are of 2017."""
-
-
-@dataclass(frozen=True)
-class _Entry:
-    image: str
-    png: str
-    segments: tuple[Segment, ...]
 
 
 @SEGMENTERS.register("precomputed")
@@ -66,15 +59,13 @@ class PrecomputedSegmenter(Segmenter):
                 )
         self.grid = grid
         self._json, self._folder = json_file, folder
-        self._entries: dict[str, list[_Entry]] = {}
+        self._entries: dict[str, list[PanopticImage]] = {}
         content = read_panoptic(json_file)
         how = "set SEGMENTER.PRECOMPUTED.CLASSES own"
         vocabulary = vocabulary_of(content, json_file, classes, how)
-        self.class_names = vocabulary.names
+        self.class_names, self._label_ids = vocabulary.names, vocabulary.label_ids
         for image in content.images:
-            labelled = (Segment(s.id, vocabulary.label_ids[s.category_id]) for s in image.segments)
-            entry = _Entry(image.file_name, image.png, tuple(labelled))
-            self._entries.setdefault(PurePosixPath(entry.image).name, []).append(entry)
+            self._entries.setdefault(PurePosixPath(image.file_name).name, []).append(image)
 
     @classmethod
     def from_config(
@@ -121,13 +112,14 @@ class PrecomputedSegmenter(Segmenter):
 
     def _one(self, ref: ImageRef) -> Segments:
         entry = self._find(ref)
-        return to_grid(read_map(self._folder / entry.png, ref), entry.segments, self.grid)
+        labelled = [Segment(s.id, self._label_ids[s.category_id]) for s in entry.segments]
+        return to_grid(read_map(self._folder, entry, ref), labelled, self.grid)
 
-    def _find(self, ref: ImageRef) -> _Entry:
+    def _find(self, ref: ImageRef) -> PanopticImage:
         full = PurePosixPath(ref.path.as_posix() if ref.path is not None else ref.name)
         found = self._entries.get(full.name) or self._entries.get(_COCO_2014.sub("", full.name), [])
         if len(found) > 1:
-            found = [e for e in found if f"/{full}".endswith(f"/{e.image}")]
+            found = [e for e in found if f"/{full}".endswith(f"/{e.file_name}")]
         if len(found) != 1:
             problem = "has several annotations" if found else "has no annotation"
             raise DataError(

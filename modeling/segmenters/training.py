@@ -205,6 +205,11 @@ def open_sources(
         if spec.format == "miniature" and spec.path == "panoptic":
             sources.append(SceneSource(spec.scenes or spec.limit or SCENES, size, is_main))
         elif spec.format == "panoptic" or (spec.format == "auto" and spec.path.endswith(".json")):
+            if spec.classes != "coco":
+                raise ConfigError(
+                    f"TRAIN.DATA: {spec.name} has classes of its own; a segmenter is trained on "
+                    "COCO's here: leave classes=own out"
+                )
             images = Path(spec.images).expanduser() if spec.images else None
             sources.append(PanopticFolder(Path(spec.path).expanduser(), images, size, spec.limit))
         else:

@@ -10,11 +10,14 @@ import torch
 from torch import Tensor, nn
 from transformers import CLIPVisionConfig, CLIPVisionModel
 
+from collavo.errors import DataError
 from collavo.modeling.pretrained import load_pretrained
 from collavo.modeling.vision_encoders.base import VisionEncoder, VisionFeatures
 from collavo.registry import VISION_ENCODERS
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from jaxtyping import Float, UInt8
 
 CLIP_L_14_336: Mapping[str, Any] = {
@@ -26,6 +29,8 @@ CLIP_L_14_336: Mapping[str, Any] = {
     "patch_size": 14,
 }
 """The tower of openai/clip-vit-large-patch14-336. Source: its config.json, vision_config."""
+
+POSITIONS = "embeddings.position_embedding.weight"
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
@@ -74,6 +79,8 @@ class CLIPVisionEncoder(VisionEncoder):
         attn: transformers' name of the attention implementation.
     """
 
+    mean = MEAN
+
     def __init__(
         self, config: Mapping[str, Any] | None = None, image_size: int = 336, attn: str = "sdpa"
     ) -> None:
@@ -82,34 +89,45 @@ class CLIPVisionEncoder(VisionEncoder):
         clip_config = CLIPVisionConfig(**fields)
         clip_config._attn_implementation = attn
         self.tower = CLIPVisionModel(clip_config)
+        self.fields = {name: fields[name] for name in (*CLIP_L_14_336, "image_size")}
         self.image_size = image_size
         self.width = clip_config.hidden_size
         side = image_size // int(fields["patch_size"])
         self.grid = (side, side)
 
     @classmethod
-    def from_config(cls, cfg: Any) -> CLIPVisionEncoder:
-        """Builds the encoder from the published tower at `cfg`'s image size, with fresh weights.
-
-        Args:
-            cfg: A node with `IMAGE_SIZE`, in pixels, and optionally `FIELDS`, a mapping that
-                overrides CLIP-L/14-336's.
-        """
-        return cls(cfg.get("FIELDS"), cfg.IMAGE_SIZE)
+    def from_config(cls, fields: Mapping[str, Any], image_size: int, attn: str) -> Self:
+        size = image_size or int(fields.get("image_size", 336))
+        return cls(fields, size, attn if attn == "eager" else "sdpa")
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path, image_size: int) -> CLIPVisionEncoder:
-        """Loads a CLIP checkpoint of transformers and resizes its positions to `image_size`."""
-        source = load_pretrained(CLIPVisionModel, folder, "the vision tower")
+    def load(cls, folder: str | Path, image_size: int = 0, attn: str = "sdpa") -> Self:
+        """Loads a CLIP checkpoint of transformers; its positions are resized to another size."""
+        source = load_pretrained(CLIPVisionModel, folder, "VISION.WEIGHTS")
         fields = source.config.to_dict()
-        encoder = cls({k: fields[k] for k in CLIP_L_14_336}, image_size)
-        state = source.state_dict()
-        key = next(k for k in state if k.endswith("position_embedding.weight"))
-        state[key] = interpolate_positions(state[key], encoder.grid)
-        encoder.tower.load_state_dict(state)
+        size = image_size or int(fields["image_size"])
+        encoder = cls.from_config({name: fields[name] for name in CLIP_L_14_336}, size, attn)
+        encoder.load_tower(source.state_dict())
         return encoder
 
+    def load_tower(self, state: Mapping[str, Tensor]) -> None:
+        """Fills the tower; positions of another image size are resized to this one's.
+
+        Args:
+            state: Tensors by transformers' names, from `embeddings` and `encoder` on.
+        """
+        named = {name.removeprefix("vision_model."): tensor for name, tensor in state.items()}
+        table = named[POSITIONS]
+        if table.shape[0] != self.grid[0] * self.grid[1] + 1:
+            named[POSITIONS] = interpolate_positions(table, self.grid)
+        getattr(self.tower, "vision_model", self.tower).load_state_dict(named)
+
     def forward(self, images: UInt8[Tensor, "batch 3 height width"]) -> VisionFeatures:
+        if images.shape[-2:] != (self.image_size, self.image_size):
+            raise DataError(
+                f"images are {tuple(images.shape[-2:])} pixels; the model takes "
+                f"{self.image_size} x {self.image_size}"
+            )
         pixels = normalise(images).to(next(self.tower.parameters()).dtype)
         # the CLS token goes; no final norm: LLaVA-style models read the features before it
         hidden = self.tower(pixel_values=pixels).last_hidden_state

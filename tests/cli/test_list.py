@@ -14,7 +14,7 @@ from collavo.cli.list import KINDS
 from collavo.cli.main import main
 from collavo.datasets.registration.catalog import DatasetCatalog, MetadataCatalog
 
-ALL = ("datasets", *KINDS)
+ALL = ("datasets", *KINDS, "templates")
 
 
 @pytest.mark.parametrize("kind", ALL)

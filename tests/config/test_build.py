@@ -109,7 +109,7 @@ def test_json_words_as_the_shell_leaves_them() -> None:
         (["SEED", "4"], r"the random seed is RANDOM_SEED|The random seed is RANDOM_SEED"),
         (["LLM.BITS", "5"], r"LLM\.BITS cannot be '5'.*Allowed: 16, 8, 4.*Default: 16.*LLM\.ATTN"),
         (["WANDB", "perhaps"], r"WANDB cannot be 'perhaps'.*neither true nor false"),
-        (["GENERATION.NUM_BEAMS", "0"], r"out of range.*at least 1"),
+        (["GENERATION.NUM_BEAMS", "0"], r"out of range.*from 1 to 1024"),
         (["LLM.DTYPE", "int4"], r"'auto', 'fp32', 'bf16', 'fp16'"),
         (["LLM.BITS"], r"ends with the key 'LLM\.BITS' without a value"),
         (["--limit", "4"], r"KEY VALUE or KEY=VALUE, got '--limit'"),

@@ -97,6 +97,72 @@ def test_bad_rows(
     assert [source[i].sample_id for i in range(2)] == ["a:a/1", "a:a/3"]
 
 
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({"video": "a.mp4"}, "it has 'video', another medium"),
+        ({"videos": [b"..."]}, "it has 'videos', another medium"),
+        ({"image": None, "img": b"..."}, "it has 'img', which looks like an image"),
+        ({"images": ["b.png"]}, "it has 'images' in a file whose images are read from 'image'"),
+        ({"image": "../../a.png"}, "'image': image path '../../a.png' leaves the dataset folder"),
+        ({"image": ""}, "'image': '' is no image path"),
+        ({"prompt": "<video>q"}, "turn 1 holds <video>"),
+    ],
+)
+def test_rows_about_what_is_not_read(
+    write: Callable[..., Path], png: bytes, fields: dict[str, Any], problem: str
+) -> None:
+    """Images by their paths, beside the file and in the folder above its folder "data"."""
+    good = {"image": "a.png", "prompt": "q", "ground_truth": "a"}
+    texts = {"image": pa.string(), "images": pa.list_(pa.string())}
+    path = write([good, good | fields, good], **texts)
+    (path.parent / "a.png").write_bytes(png)
+    source = open_mix([str(path)], max_bad_rows=1).sources[0]
+    assert [name for name, _ in source.bad.first] == ["a:a/2"]
+    assert problem in source.bad.first[0][1]
+    assert [source[k].images[0].read() for k in range(2)] == [png, png]
+
+
+def test_images_that_hugging_face_only_names(
+    write: Callable[..., Path], png: bytes, tmp_path: Path
+) -> None:
+    """`images=` says where they lie; paths that leave it are refused with the way out."""
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos/a.png").write_bytes(png)
+    row = {"prompt": "q", "ground_truth": "a"}
+    path = write([{"image": {"bytes": None, "path": "a.png"}, **row}] * 3)
+    source = open_mix([f"{path}?images={tmp_path / 'photos'}"]).sources[0]
+    assert [source[k].images[0].read() for k in range(3)] == [png] * 3
+    path = write([{"image": {"bytes": None, "path": "/etc/a.png"}, **row}])
+    with pytest.raises(DataError, match=r"leaves the dataset folder .* \?images=FOLDER"):
+        open_mix([str(path)])
+
+
+@pytest.mark.parametrize(
+    ("image", "kind"),
+    [
+        ("a.png", pa.string()),
+        (["a.png"], pa.list_(pa.string())),
+        ({"bytes": None, "path": "a.png"}, None),
+        ([{"bytes": None, "path": "a.png"}], None),
+    ],
+)
+def test_the_fingerprint_tells_of_images_that_are_only_named(
+    write: Callable[..., Path], png: bytes, image: Any, kind: Any
+) -> None:
+    field = "images" if isinstance(image, list) else "image"
+    texts = {field: kind} if kind is not None else {}
+    path = write([{field: image, "prompt": "q", "ground_truth": "a"}], **texts)
+    photo = path.parent / "a.png"
+    photo.write_bytes(png)
+    (path.parent / "beside.png").write_bytes(png)
+    first = open_mix([str(path)]).sources[0].fingerprint()
+    (path.parent / "beside.png").write_bytes(png + b" ")
+    assert open_mix([str(path)]).sources[0].fingerprint() == first
+    photo.write_bytes(png + b" ")
+    assert open_mix([str(path)]).sources[0].fingerprint() != first
+
+
 def test_files_that_do_not_fit(
     write: Callable[..., Path],
     tmp_path: Path,

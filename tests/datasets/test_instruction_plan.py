@@ -49,6 +49,8 @@ class Listed:
     def length(self, row: int) -> int:
         return abs(self.lengths[row])
 
+    class_names = None
+
     def segments(self, row: int) -> None:
         return None
 

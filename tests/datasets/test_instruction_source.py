@@ -129,7 +129,7 @@ def test_a_cache_that_cannot_be_written_is_no_fault(
 
 
 BAD_ROWS = [
-    ({"conversations": None}, "'conversations' must be a list of turns, got NoneType None"),
+    ({"conversations": None}, "'conversations' must be a list of turns; it has 'id', 'image'"),
     ({"conversations": []}, "'conversations' is empty"),
     ({"conversations": ["a"]}, "turn 1 must be an object with 'from' and 'value', got str 'a'"),
     ({"conversations": [{"value": "a"}]}, "turn 1 does not say who speaks: it has value"),
@@ -147,7 +147,7 @@ BAD_ROWS = [
     ({"conversations": talk("a", "b")}, "it has 1 images and 0 '<image>'; mark each image's place"),
     ({"image": None}, "it has 1 '<image>' and no 'image'; remove the tag or name the image"),
     ({"image": ["a.jpg", "b.jpg"]}, "it has 2 images and 1 '<image>'"),
-    ({"image": ""}, "'image' must be a path or a list of paths, got str ''"),
+    ({"image": ""}, "'image' is an empty path; name the image, or remove the field"),
     ({"image": 7}, "'image' must be a path or a list of paths, got int 7"),
     ({"image": "../a.jpg"}, "'image': image path '../a.jpg' leaves the dataset folder"),
     ({"image": "file:///etc/a.jpg"}, "name the folder that holds them as the source's images="),

@@ -234,7 +234,10 @@ def test_published_figures_are_never_the_same_figure(own):
         ("", "is empty|ends too early"),
         ("[]", "is no COCO panoptic JSON"),
         ('{"images": []}', "no 'annotations'"),
-        ('{"images": [], "annotations": [{"image_id": 3}]}', "no 3"),
+        (
+            '{"images": [], "annotations": [{"image_id": 3}]}',
+            "of image 3, which 'images'",
+        ),
         ('{"images": [{"id": 3}], "annotations": [{"image_id": 3}]}', "no 'file_name'"),
     ],
 )
@@ -262,7 +265,7 @@ def test_what_cannot_be_asked(tmp_path, own):
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        (".", "is no COCO panoptic JSON: an image's file_name is '.', which names no file"),
+        (".", "is no COCO panoptic JSON: a file_name in 'images' is '.', which names no file"),
         ("", "names no file"),
         ("/", "names no file"),
         ("a\0.png", "is no image path"),

@@ -15,9 +15,10 @@ from collavo.modeling.llms.chat import (
     encode,
 )
 from collavo.modeling.llms.chat_templates import CHAT_TEMPLATES, get_chat_template
-from collavo.modeling.llms.templates import render
 from collavo.modeling.llms.tokenizer import CoLLaVOTokenizer
 from collavo.records import Turn
+
+COLLAVO = get_chat_template("collavo")
 
 OBJECTS = "The image includes (#1 dog) [0.00, 0.00, 1.00, 1.00]."
 TWO = [
@@ -72,6 +73,11 @@ MARKED = {
         "«Yes[UNUSED_TOKEN_145]»\n[UNUSED_TOKEN_146]user\nWhere?[UNUSED_TOKEN_145]\n"
         "[UNUSED_TOKEN_146]assistant\n«On grass[UNUSED_TOKEN_145]»"
     ),
+    "collavo_demo": (
+        "<s>AI assistant should give helpful and detailed answers to user after fully "
+        f"understanding an image. <image> USER: {OBJECTS} Is there a dog? ASSISTANT:"
+        "« Yes[UNUSED_TOKEN_145]» USER: Where? ASSISTANT:« On grass[UNUSED_TOKEN_145]»"
+    ),
     "plain": "<s><image>«Yes\n»",
     "v1": (
         "<s>A chat between a curious user and an artificial intelligence assistant. The assistant "
@@ -117,7 +123,7 @@ def test_prompt_has_the_ids_of_evaluation(
 ) -> None:
     tokenizer = request.getfixturevalue(which)
     made = encode(get_chat_template("collavo"), TWO, crayon_text, 1, tokenizer)
-    prompt = tokenizer.encode(render("Is there a dog?", crayon_text, "eval"))
+    prompt = tokenizer.encode(COLLAVO.render("Is there a dog?", crayon_text))
     assert made.ids[: len(prompt)] == prompt
     assert set(made.labels[: len(prompt)]) == {IGNORE_INDEX}
     assert made.labels[len(prompt)] == made.ids[len(prompt)]
@@ -146,7 +152,7 @@ def test_labels_say_the_answers_and_their_end(
 
 def test_text_only_has_the_ids_of_evaluation(tiny: CoLLaVOTokenizer) -> None:
     made = encode(get_chat_template("collavo"), TWO[:2], None, 0, tiny)
-    prompt = [i for i in tiny.encode(render("Is there a dog?", None)) if i != tiny.image_token_id]
+    prompt = [i for i in tiny.encode(COLLAVO.render("Is there a dog?")) if i != tiny.image_token_id]
     assert made.ids[: len(prompt)] == prompt
     assert len(made.ids) == len(made.labels)
     assert tiny.image_token_id not in made.ids
@@ -170,7 +176,7 @@ def test_images_are_numbered_in_qwen() -> None:
 def test_a_token_over_the_border_leaves_the_prompt_as_it_is() -> None:
     words = Merging()
     made = encode(get_chat_template("collavo"), TWO, None, 1, words)
-    prompt = words.encode(render("Is there a dog?", None))
+    prompt = words.encode(COLLAVO.render("Is there a dog?"))
     assert words.text(prompt)[-1] == "\n"
     assert made.ids[: len(prompt)] == prompt
     learnt = [i for i in made.labels if i != IGNORE_INDEX]
@@ -216,7 +222,7 @@ def test_wrong_turns_are_refused(turns: list[Turn], message: str) -> None:
 
 
 def test_wrong_use_is_refused() -> None:
-    with pytest.raises(ConfigError, match="TRAIN.TEMPLATE is 'v2'; it may be one of collavo, plai"):
+    with pytest.raises(ConfigError, match="TRAIN.TEMPLATE is 'v2'; it may be one of collavo, coll"):
         get_chat_template("v2")
     with pytest.raises(ConfigError, match="no place for the text of the Crayon Prompt"):
         encode(get_chat_template("plain"), TWO[:2], OBJECTS, 1, Words())

@@ -70,7 +70,7 @@ def test_a_clip_checkpoint_is_loaded_at_another_size(tmp_path: Path) -> None:
     torch.manual_seed(0)
     source = CLIPVisionModel(CLIPVisionConfig(**TINY, patch_size=14, image_size=28))
     source.save_pretrained(tmp_path)
-    encoder = CLIPVisionEncoder.from_pretrained(tmp_path, image_size=42)
+    encoder = CLIPVisionEncoder.load(tmp_path, image_size=42)
     table = next(p for n, p in source.named_parameters() if "position_embedding" in n)
     found = next(p for n, p in encoder.named_parameters() if "position_embedding" in n)
     assert encoder.grid == (3, 3)

@@ -16,7 +16,6 @@ from safetensors.torch import load_file, save_file
 
 from collavo.errors import CheckpointError, ConfigError
 from collavo.modeling.architectures.collavo import CoLLaVO
-from collavo.modeling.architectures.collavo_loading import rules_of
 from collavo.modeling.architectures.published import DEAD_SEG, published_shapes
 from tests.modeling.published_checkpoint import PUBLISHED, RANK, SMALL, load, tensors, write
 
@@ -86,7 +85,7 @@ def test_a_model_from_no_checkpoint_is_exported_and_read_again(tmp_path: Path) -
 def test_every_tensor_has_its_place_at_the_published_size() -> None:
     with init_empty_weights(include_buffers=False):
         model = CoLLaVO(PUBLISHED)
-    rules, shapes = rules_of(model), published_shapes(PUBLISHED)
+    rules, shapes = model.stored_rules(), published_shapes(PUBLISHED)
     assert set(rules) == set(shapes) and len(rules) == 1268
     unused = {name for name, rule in rules.items() if not rule.targets}
     assert unused == {name for name in shapes if DEAD_SEG in name} and len(unused) == 64
@@ -149,7 +148,7 @@ def test_the_fingerprint_covers_content_and_settings(
     assert load(other).fingerprint() == first
     assert load(folder, dtype="bf16").fingerprint() != first
     assert load(folder, bits=4).fingerprint() != first
-    assert load(folder, template="demo").fingerprint() != first
+    assert load(folder, template="collavo_demo").fingerprint() != first
     held = tensors()
     held["model.norm.weight"][0] += 1
     write(folder, held)

@@ -11,11 +11,12 @@ from safetensors.torch import load_file
 from sentencepiece import SentencePieceProcessor
 
 from collavo.datasets.registration.coco_panoptic import CLEAN_NAMES, COCO_PANOPTIC
+from collavo.modeling.architectures.drawn import draw_tensor
 from collavo.modeling.architectures.published import published_shapes
 from collavo.modeling.architectures.tiny.__main__ import build
-from collavo.modeling.architectures.tiny.checkpoint import CONFIG, RANK, draw_tensor
+from collavo.modeling.architectures.tiny.checkpoint import CONFIG, RANK
 from collavo.modeling.architectures.tiny.corpus import corpus
-from collavo.modeling.llms.templates import render
+from collavo.modeling.llms.chat_templates import get_chat_template
 from collavo.modeling.llms.tokenizer import CoLLaVOTokenizer
 from collavo.modeling.weights import builtin_weights
 
@@ -96,7 +97,7 @@ def test_the_tokenizer_fits_its_prompts(tokenizer: CoLLaVOTokenizer, built: Path
     assert len(tokenizer) == _fields(built / "collavo")["vocab_size"] + 1
     assert tokenizer.turn_end_id == 3
     objects = "The image includes (#1 dog) [0.00, 0.12, 0.94, 1.00]."
-    prompt = render("Is there a dog in the image?", objects, "eval")
+    prompt = get_chat_template("collavo").render("Is there a dog in the image?", objects)
     ids = tokenizer.encode(prompt)
     assert len(ids) <= 50
     assert ids.count(tokenizer.image_token_id) == 1

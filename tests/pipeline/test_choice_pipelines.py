@@ -94,12 +94,3 @@ def test_both_generations_of_names_lead_to_the_pipeline(dataset: str, name: str)
     assert metadata.evaluator_type in EVALUATORS
     for row in metadata.published:
         assert {"model", "metric", "value", "unit", "source"} <= set(row)
-
-
-def test_answers_are_read_as_the_evaluators_do() -> None:
-    for dataset, text in (
-        ("scienceqa_test", "B. dog"), ("mmbench", "(B)"), ("ai2d", "B. dog"), ("seed", "B."),
-        ("qbench_dev", "dog"), ("mmmu_val", "(B)"), ("aokvqa_val", "dog"),
-    ):  # fmt: skip
-        pipeline = PIPELINES.get(metadata_of(dataset).pipeline)()
-        assert pipeline.parse(text, _sample(dataset)) == "B"

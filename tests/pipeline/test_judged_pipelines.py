@@ -58,12 +58,6 @@ def test_the_metadata_names_parts_that_there_are(name: str) -> None:
     assert tokens == (1024 if name == "llavabench" else 128)
 
 
-def test_answers_are_read(tmp_path: Path) -> None:
-    sample = Sample("x:1", (), "q", 1)
-    assert PIPELINES.get("hallusionbench")().parse("It is. YES, no", sample) == "yes"
-    assert PIPELINES.get("mm-vet")().parse(" a\n", sample) == "a"
-
-
 def test_every_real_prompt_is_that_of_the_files(shared: Path) -> None:
     data = shared / "data"
     use_root(data)

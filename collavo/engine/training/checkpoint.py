@@ -33,6 +33,7 @@ LATEST = "latest"
 STATE = "state.json"
 WEIGHTS = "weights.safetensors"
 OPTIMIZER = "optimizer.safetensors"
+RUNNING = "running.safetensors"
 SHARDED = "sharded"
 _PREFIX = "step-"
 _OF_THE_DISK = ("No space left", "quota", "Read-only file system", "Permission denied", "too large")
@@ -67,11 +68,15 @@ class Checkpoints:
         folder: Of the run; they lie below it in `checkpoints`.
         setup: The processes.
         keep: How many are kept.
+        running: Statistics that the trained modules keep in buffers.
     """
 
-    def __init__(self, folder: Path, setup: Setup, keep: int) -> None:
+    def __init__(
+        self, folder: Path, setup: Setup, keep: int, running: Mapping[str, Tensor] | None = None
+    ) -> None:
         self.folder = folder / "checkpoints"
         self._setup, self._keep = setup, keep
+        self._running = dict(running or {})
 
     def latest(self) -> Path | None:
         """The newest whole checkpoint, None if there is none."""
@@ -143,6 +148,8 @@ class Checkpoints:
         else:
             put_weights(path, trained)
             put_moments(path, trained, optimizer)
+            if self._running:
+                _put_running(path, self._running)
         if not read_random(path, self._setup.rank):
             logger.warning(
                 "%s holds no random numbers for process %d: it was saved by fewer; those of "
@@ -160,6 +167,9 @@ class Checkpoints:
         weights = {t.name: t.parameter.detach().cpu().contiguous() for t in trained}
         save_file(weights, folder / WEIGHTS)
         save_file(moments(trained, optimizer), folder / OPTIMIZER)
+        if self._running:
+            kept = {name: t.detach().cpu().contiguous() for name, t in self._running.items()}
+            save_file(kept, folder / RUNNING)
         before = probe() if probe is not None else None
         put_weights(folder, trained, same=True)
         if probe is not None and before is not None and not torch.equal(before, probe()):
@@ -237,6 +247,15 @@ def put_weights(path: Path, trained: Sequence[Trained], same: bool = False) -> N
             if same and not torch.equal(tensor, item.parameter):
                 raise CheckpointError(f"{path}: {item.name} was not read back as it was written")
             item.parameter.copy_(tensor)
+
+
+def _put_running(path: Path, running: Mapping[str, Tensor]) -> None:
+    stored = _read(path / RUNNING)
+    if stored.keys() != running.keys():
+        odd = sorted(stored.keys() ^ running.keys())
+        raise CheckpointError(f"{path / RUNNING} does not hold what is trained, such as {odd[0]}")
+    for name, buffer in running.items():
+        buffer.copy_(stored[name])
 
 
 def moments(trained: Sequence[Trained], optimizer: Any) -> dict[str, Tensor]:

@@ -20,6 +20,8 @@ SMOOTHING = 0.9
 SOURCE = "loss/"
 """What the figures of metrics.jsonl that are one source's own loss begin with."""
 
+RATE = "learning rate"
+
 _RAW = 0.2
 """Opacity of the single steps below their mean."""
 
@@ -48,8 +50,8 @@ def draw_curves(
     """Draws what a training reported over its steps, a panel for each kind of figure.
 
     The loss, steps of each adapter in a colour of their own; the loss of each source, where there
-    are several; the headline figures of the evaluations in between, where there were any; the
-    learning rate. Single steps are faint, their mean is not.
+    are several; the headline figures of each dataset that was evaluated in between; the learning
+    rate. Single steps are faint, their mean is not.
 
     Args:
         rows: What `metrics.jsonl` holds, with `step`, `loss`, `lr` and `kind`.
@@ -65,29 +67,27 @@ def draw_curves(
     sources = _series(
         rows, lambda row: {k[len(SOURCE) :]: row[k] for k in row if k.startswith(SOURCE)}
     )
-    scores = _series(
-        evaluations,
-        lambda row: {f"{row['dataset']}, {k}": v for k, v in (row.get("headline") or {}).items()},
-    )
-    rates = _series(rows, lambda row: {"learning rate": row.get("lr")})
-    panels = ["loss", *(["sources"] if sources else []), *(["scores"] if scores else []), "rate"]
-    heights = [{"loss": 3.2, "sources": 2.6, "scores": 2.2, "rate": 1.2}[name] for name in panels]
+    kinds = {kind or "all steps": found for kind, found in losses.items()}
+    panels = [("loss", kinds, 3.2), ("loss of each source", sources, 2.6)]
+    for dataset in dict.fromkeys(str(row["dataset"]) for row in evaluations):
+        mine = [row for row in evaluations if str(row["dataset"]) == dataset]
+        # each in a panel of its own: some count points, some fractions
+        panels.append((dataset, _series(mine, lambda row: row.get("headline") or {}), 1.6))
+    panels.append((RATE, _series(rows, lambda row: {RATE: row.get("lr")}), 1.2))
+    panels = [panel for panel in panels if panel[1] or panel[0] in ("loss", RATE)]
+    heights = [height for _, _, height in panels]
     figure = Figure(figsize=(9, sum(heights) + 1), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False, height_ratios=heights)
-    for name, axis in zip(panels, axes[:, 0], strict=True):
-        if name == "loss":
-            _draw_losses(axis, {kind or "all steps": found for kind, found in losses.items()})
-            axis.set_ylabel("loss")
-        elif name == "sources":
-            _draw_losses(axis, sources)
-            axis.set_ylabel("loss of each source")
+    for (name, series, _), axis in zip(panels, axes[:, 0], strict=True):
+        if name.startswith("loss"):
+            _draw_losses(axis, series)
         else:
-            for label, (x, y) in (scores if name == "scores" else rates).items():
-                axis.plot(x, y, "o-" if name == "scores" else "-", label=label, markersize=4)
-            axis.set_ylabel("evaluation" if name == "scores" else "learning rate")
+            for label, (x, y) in series.items():
+                axis.plot(x, y, "-" if name == RATE else "o-", label=label, markersize=4)
+        axis.set_ylabel(name.replace("$", r"\$"))
         axis.grid(alpha=0.3)
-        if name != "rate" and axis.get_legend_handles_labels()[1]:
+        if name != RATE and axis.get_legend_handles_labels()[1]:
             axis.legend(loc="best", fontsize="small")
     last = axes[-1, 0]
     last.set_xlabel("step")

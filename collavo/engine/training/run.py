@@ -26,6 +26,8 @@ from collavo.engine.training.table import show_trainable
 from collavo.engine.training.trackers import open_trackers
 from collavo.engine.training.trainable import Trained, adapter_of, make_trainable
 from collavo.errors import EXIT_CRASH, EXIT_INTERRUPTED, EXIT_OK, ConfigError
+from collavo.modeling.checkpoints.running import running_statistics
+from collavo.pulse import during
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +75,10 @@ def run_stage(make_cfg: Callable[[str | None], Any]) -> tuple[int, str]:
     _check_batch(cfg, setup)
     from collavo.engine.training.tasks import build_task
 
-    with setup.accelerator.main_process_first():  # the others find its indices in the cache
+    with (
+        setup.accelerator.main_process_first(),  # the others find its indices in the cache
+        during(f"{cfg.TRAIN.STAGE}: loading the model and the training data"),
+    ):
         task = build_task(cfg, setup.device, setup.is_main)
     lora = {
         "rank": cfg.LORA.RANK,
@@ -128,7 +133,8 @@ def _train(stage: _Stage) -> bool:
     """Trains and exports; returns whether the stage is finished."""
     cfg, task, setup = stage.cfg, stage.task, stage.setup
     model, optimizer, choose = _prepare(stage)
-    checkpoints = Checkpoints(stage.folder, setup, cfg.TRAIN.KEEP_LAST)
+    running = running_statistics(task.model)
+    checkpoints = Checkpoints(stage.folder, setup, cfg.TRAIN.KEEP_LAST, running)
     first, bad = _resume(stage, checkpoints, optimizer)
     if first >= stage.steps and (stage.folder / EXPORT).is_dir():
         if setup.is_main:
@@ -145,7 +151,8 @@ def _train(stage: _Stage) -> bool:
     try:
         with asked_to_stop() as stopped:
             loop.hooks = _hooks(stage, checkpoints, optimizer, loop, meter, stopped)
-            finished = loop.run(first)
+            with during(""):  # the meter tells
+                finished = loop.run(first)
     finally:
         if meter is not None:
             meter.close()

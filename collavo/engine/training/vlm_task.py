@@ -22,16 +22,45 @@ from collavo.engine.training.data import TrainingData, open_data
 from collavo.engine.training.examples import ExampleMaker
 from collavo.engine.training.setup import has_parted_weights
 from collavo.engine.training.task import LossParts, Place
+from collavo.errors import ConfigError
 from collavo.modeling.llms.chat import IGNORE_INDEX
-from collavo.modeling.llms.chat_templates import get_chat_template
+from collavo.modeling.llms.chat_templates import CHAT_TEMPLATES, get_chat_template
 from collavo.modeling.losses.base import Rows
 from collavo.registry import LOSSES
 
 if TYPE_CHECKING:
+    from collavo.datasets.instruction.mix import Mix
     from collavo.modeling.architectures.base import Architecture
     from collavo.modeling.losses.base import TokenLoss
+    from collavo.modeling.segmenters.base import Segmenter
 
 logger = logging.getLogger(__name__)
+
+
+def _vocabulary(mix: Mix, segmenter: Segmenter | None) -> tuple[str, ...] | None:
+    """The classes of the annotated sources, which images that are segmented have to share.
+
+    Raises:
+        ConfigError: A source's images would get the segmenter's classes, another's its own.
+    """
+    names = mix.class_names
+    if names is None or segmenter is None or names == segmenter.class_names:
+        return names
+    for source in mix.sources:
+        if source.class_names is None and any(map(source.has_image, range(len(source)))):
+            raise ConfigError(
+                f"TRAIN.DATA: images of {source.spec.name} get the segmenter's classes "
+                f"({', '.join(segmenter.class_names[:3])}, ...), those of annotated sources "
+                f"{', '.join(names[:3])}, ..., and a model has one crayon vocabulary: train them "
+                "apart, or set SEGMENTER.NAME precomputed with SEGMENTER.PRECOMPUTED.CLASSES own"
+            )
+    logger.warning(
+        "the crayon vocabulary of this training is %s, ...; evaluate it with maps of the same "
+        "categories (SEGMENTER.NAME precomputed, SEGMENTER.PRECOMPUTED.CLASSES own): the segmenter "
+        "that is set has other classes",
+        ", ".join(names[:3]),
+    )
+    return names
 
 
 class VLMTask:
@@ -74,16 +103,26 @@ class VLMTask:
         Raises:
             UserError: Anything in it does not fit.
         """
-        template = get_chat_template(cfg.TRAIN.TEMPLATE)
         loss = LOSSES.get(cfg.TRAIN.LOSS)()
         parts = load_model(cfg, device)
         model = parts.architecture
+        template = get_chat_template(cfg.TRAIN.TEMPLATE) if cfg.TRAIN.TEMPLATE else model.template
+        if template is None:
+            raise ConfigError(
+                f"{type(model).__name__} names no chat template, so TRAIN.TEMPLATE has to: one of "
+                f"{', '.join(CHAT_TEMPLATES)}"
+            )
         if cfg.TRAIN.INIT == "random":
             model.reset_parameters(cfg.RANDOM_SEED)
         model.set_dropout(cfg.TRAIN.PLORA_DROPOUT)
         tokenizer = model.known_tokenizer()
         data = open_data(cfg, model, tokenizer, template, is_main)
-        crayons = CrayonMaker(parts.segmenter, cfg.CRAYON.MODE, segment_cache(cfg, parts))
+        crayons = CrayonMaker(
+            parts.segmenter,
+            cfg.CRAYON.MODE,
+            segment_cache(cfg, parts),
+            class_names=_vocabulary(data.mix, parts.segmenter),
+        )
         make = ExampleMaker(
             data.mix,
             partial(visual_of, mapper=parts.mapper, prepare=model.prepare),

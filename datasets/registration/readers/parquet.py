@@ -46,8 +46,42 @@ def parquet_rows(
         DataError: A file is broken, or an image's path leaves the folder; the message names it.
     """
     for file in files:
-        above = file.parent.parent if file.parent.name == "data" else file.parent
-        yield from _rows_of(file, image_root or above, find_images)
+        yield from _rows_of(file, image_root or image_folder(file), find_images)
+
+
+def image_folder(file: Path) -> Path:
+    """Below which images lie that a table only names, where nothing is said."""
+    return file.parent.parent if file.parent.name == "data" else file.parent
+
+
+def named_images(file: Path, column: str) -> Iterator[str]:
+    """Yields the paths that an image column names, beside bytes or in their stead.
+
+    Args:
+        file: A parquet file.
+        column: Texts, structs with `path`, or lists of either.
+    """
+    import pyarrow.parquet as pq
+
+    reader = pq.ParquetFile(file)
+    leaves = [reader.schema.column(k) for k in range(len(reader.schema))]
+    texts = [leaf.path for leaf in leaves if str(leaf.logical_type) == "String"]
+    wanted = [
+        path
+        for path in texts
+        if path == column
+        or (path.startswith(f"{column}.") and path.endswith((".path", ".element")))
+    ]
+    for batch in reader.iter_batches(columns=wanted) if wanted else ():
+        yield from _texts_in(batch.to_pylist())
+
+
+def _texts_in(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _texts_in(item)
 
 
 def _rows_of(file: Path, root: Path, find_images: bool) -> Iterator[Row]:
@@ -179,6 +213,8 @@ class ParquetCell:
             value = value[self.item] if value is not None and self.item < len(value) else None
         if isinstance(value, dict):
             value = value.get("bytes") or self._named(value.get("path"))
+        if isinstance(value, str):
+            value = self._named(value)
         if not isinstance(value, bytes):
             raise DataError(f"{self._place}: column {self.column!r} holds no image")
         return value

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from collavo.datasets.miniature.places import PLACES
 from collavo.datasets.miniature.shapes.catalog import SHAPES as THINGS
-from collavo.modeling.llms.templates import TEMPLATES
+from collavo.modeling.llms.chat_templates import get_chat_template
 
 COLORS = "black blue brown gray green orange pink purple red white yellow cyan".split()
 NUMBERS = "zero one two three four five six seven eight nine ten eleven twelve twenty".split()
@@ -147,7 +147,8 @@ def corpus(class_names: Sequence[str], rounds: int = 40, seed: int = 0) -> Itera
         seed: Draws the blanks.
     """
     draw = random.Random(seed)
-    fixed = [part for t in TEMPLATES.values() for part in (t.before, t.after)]
+    prompts = [get_chat_template(name).render("\0") for name in ("collavo", "collavo_demo")]
+    fixed = [part for prompt in prompts for part in prompt.split("\0")]
     fixed += ["None of detailed object information for image.", *SUFFIXES]
     for _ in range(rounds):
         for name in class_names:

@@ -8,14 +8,14 @@ from collections.abc import Iterable, Sequence
 import sentencepiece
 
 from collavo.datasets.miniature.training.told import GRID
-from collavo.modeling.llms.templates import SYSTEM
+from collavo.modeling.llms.chat_templates import SYSTEM
 
 VOCAB_SIZE = 1344
 CHAT_PIECES = ("[UNUSED_TOKEN_145]", "[UNUSED_TOKEN_146]")
 _EDGES = tuple(dict.fromkeys(f"{k / GRID:.2f}" for k in range(GRID + 1)))
 
 PHRASES = (
-    SYSTEM.replace("<image>", ""),
+    SYSTEM,
     "user\n",
     "assistant\n",
     "\n",

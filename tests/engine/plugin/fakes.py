@@ -190,9 +190,6 @@ class FakePipeline(Pipeline):
     def prompt(self, sample: Sample) -> str:
         return sample.question
 
-    def parse(self, text: str, sample: Sample) -> str:
-        return text.split()[0].lower()
-
 
 @EVALUATORS.register("fake_evaluator")
 class FakeEvaluator(Evaluator):

@@ -54,12 +54,14 @@ def test_a_panel_for_each_kind_of_figure(tmp_path: Path, figure: list[Figure]) -
         {"step": 30, "dataset": "pope_test", "headline": {"accuracy": 0.1}},
         {"step": 60, "dataset": "pope_test", "headline": {"accuracy": 0.7}},
         {"step": 30, "dataset": "pope_test", "headline": {"accuracy": 0.5}},  # after a restart
+        {"step": 30, "dataset": "mme", "headline": {"total": 1200.0}},  # of another unit
     ]
     draw_curves(made, tmp_path / "curves.png", "a $stage", found)
     assert panels(figure[0]) == {
         "loss": ["vl"],
         "loss of each source": [r" _crayon \$1", "llava"],
-        "evaluation": ["pope_test, accuracy"],
+        "pope_test": ["accuracy"],
+        "mme": ["total"],
         "learning rate": ["learning rate"],
     }
     (line,) = figure[0].axes[2].get_lines()
