@@ -64,9 +64,9 @@ class Key:
             "list": "a list such as [1, 2]",
         }[self.type_name]
         if self.low > -math.inf and self.high < math.inf:
-            return f"{words} from {self.low:g} to {self.high:g}"
+            return f"{words} from {_plain(self.low)} to {_plain(self.high)}"
         if self.low > -math.inf:
-            return f"{words}, at least {self.low:g}"
+            return f"{words}, at least {_plain(self.low)}"
         return words
 
     @property
@@ -102,6 +102,11 @@ class Key:
             if value == choice or same:
                 return choice
         raise ConfigError("it is none of the choices")
+
+
+def _plain(bound: float) -> str:
+    """A bound as one would write it: whole numbers with all their digits."""
+    return f"{bound:.0f}" if bound == int(bound) else f"{bound:g}"
 
 
 def _bool(key: Key, value: Any) -> bool:

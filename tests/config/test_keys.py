@@ -122,6 +122,9 @@ def test_allowed_names_choices_and_ranges() -> None:
     assert KIND.allowed == "'full', 'none'"
     assert COUNT.allowed == "a whole number, at least 1"
     assert NUCLEUS.allowed == "a number from 0 to 1"
+    large = Key("A", 1, "", low=1, high=2**20)
+    assert large.allowed == "a whole number from 1 to 1048576"
+    assert Key("A", 1.0, "", low=1e-6, high=2.5).allowed == "a number from 1e-06 to 2.5"
 
 
 def test_section_names_are_all_prefixes() -> None:
