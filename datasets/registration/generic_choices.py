@@ -255,6 +255,8 @@ class RightOptions:
                 f"{self._first}: the answer is the number of options; no answer is 0, so places "
                 "seem to count from 1, and are read from 0: give letters, or places from 0"
             )
+        if seen["within"] and not seen["first"]:
+            note("answers are numbers, read as places of options from 0, and none is 0")
 
     def _letter(self, row: Row, answer: str, options: RowOptions) -> str:
         """The letter of an option given as letter, text, both, or place; "" for none."""

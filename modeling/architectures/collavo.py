@@ -138,12 +138,6 @@ class CoLLaVO(ComposedVLM):
         """Folds PLoRA into a second weight for image tokens: a faster prefill in more memory."""
         merge_image_weights(self.llm)
 
-    def train(self, mode: bool = True) -> Self:
-        """Switches to training or evaluation; the frozen vision encoder always evaluates."""
-        super().train(mode)
-        self.vision_encoder.eval()
-        return self
-
     def render(self, question: str, crayon_text: str | None, num_images: int = 1) -> str:
         return self.template.render(question, crayon_text, num_images)
 

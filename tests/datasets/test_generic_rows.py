@@ -289,6 +289,17 @@ def test_answers_that_could_be_two_options_are_refused(folder: Path) -> None:
     assert read(folder, *rows, {**CHOICE, "answer": 0})[0].answers == ("B",)
 
 
+@pytest.mark.parametrize(
+    ("numbers", "said"), [((1, 2), True), ((0, 1), False), (("A", "B"), False)]
+)
+def test_numbers_that_might_count_from_one_are_told(
+    folder: Path, numbers: tuple[Any, ...], said: bool
+) -> None:
+    name = name_of(folder, *({**CHOICE, "answer": number} for number in numbers))
+    samples_of(name)
+    assert any("read as places of options from 0" in note for note in notes_of(name)) == said
+
+
 def test_options_that_the_question_lists_are_listed_once(folder: Path) -> None:
     name = name_of(folder, {**CHOICE, "question": "Which?\nA. Apples\nB) Pears\n(C) Plums\nSay."})
     (sample,) = samples_of(name)
