@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from collavo.config.files import model_files
 from collavo.engine.display import main_warning
 from collavo.engine.fingerprint import (
     code_digest,
@@ -14,9 +13,9 @@ from collavo.engine.fingerprint import (
 )
 from collavo.engine.imports import ENGINE
 from collavo.engine.plan import rendered
-from collavo.engine.tasks import Task
+from collavo.engine.tasks import Task, architecture_name
 from collavo.modeling.weights import BUILTIN, is_builtin
-from collavo.registry import ARCHITECTURES, MAPPERS, SEGMENTERS, unknown_name
+from collavo.registry import ARCHITECTURES, MAPPERS, SEGMENTERS
 
 if TYPE_CHECKING:
     import torch
@@ -131,13 +130,7 @@ def architecture_of(cfg: Any) -> type[Architecture]:
         UnknownNameError: It is neither registered nor a file of configs/models; the nearest names
             are suggested.
     """
-    name = cfg.MODEL.ARCHITECTURE or cfg.MODEL.NAME
-    if name not in ARCHITECTURES and not cfg.MODEL.ARCHITECTURE:
-        files = [file.stem for file in model_files()]
-        known = {entry.name for entry in ARCHITECTURES.entries()}
-        aliases = [alias for entry in ARCHITECTURES.entries() for alias in entry.aliases]
-        raise unknown_name("model", name, sorted({*known, *files}), aliases)
-    return ARCHITECTURES.get(name)
+    return ARCHITECTURES.get(architecture_name(cfg))
 
 
 def generation_of(cfg: Any) -> Generation:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from collavo.config.files import model_files
 from collavo.datasets.registration import catalog
 from collavo.datasets.registration.generic import folder_name
 from collavo.datasets.registration.layouts import use_files
@@ -19,7 +20,7 @@ from collavo.errors import ConfigError, DataError, MissingFileError
 from collavo.modeling.weights import require_folder_or_hub_id
 from collavo.pipeline.base import Pipeline
 from collavo.records import Sample
-from collavo.registry import ARCHITECTURES, EVALUATORS, PIPELINES, SEGMENTERS
+from collavo.registry import ARCHITECTURES, EVALUATORS, PIPELINES, SEGMENTERS, unknown_name
 
 MakeConfig = Callable[[str | None], Any]
 """Builds the configuration for a benchmark (None for no benchmark's own settings)."""
@@ -86,9 +87,11 @@ def make_tasks(make_cfg: MakeConfig) -> list[Task]:
             f"is {cfg.EVAL.SCORING!r}: set EVAL.SCORING generate or EVAL.VERIFY 0"
         )
     names = dataset_names(cfg)
-    ARCHITECTURES.canonical(cfg.MODEL.NAME)
+    architecture_name(cfg)
     SEGMENTERS.canonical(cfg.SEGMENTER.NAME)
-    for key in ("RESUME_FROM", "MODEL.WEIGHTS", "SEGMENTER.WEIGHTS"):
+    for key in (
+        *("RESUME_FROM", "MODEL.WEIGHTS", "LLM.WEIGHTS", "VISION.WEIGHTS", "SEGMENTER.WEIGHTS"),
+    ):
         require_folder_or_hub_id(_value(cfg, key), key)
     use_files(cfg)
     for name in names:  # all names before any file
@@ -204,6 +207,21 @@ def fit_images(task: Task, max_images: int) -> Task:
     note = f"{len(several)} samples have several images; the model is shown the {shown} of each."
     fitted = [replace(s, images=s.images[:max_images]) for s in task.samples]
     return replace(task, samples=fitted, notes=(*task.notes, note))
+
+
+def architecture_name(cfg: Any) -> str:
+    """Returns the registered name of the architecture: MODEL.ARCHITECTURE, else MODEL.NAME.
+
+    Raises:
+        UnknownNameError: There is none, nor a file of configs/models; the nearest are suggested.
+    """
+    name = str(cfg.MODEL.ARCHITECTURE or cfg.MODEL.NAME)
+    if name not in ARCHITECTURES and not cfg.MODEL.ARCHITECTURE:
+        entries = ARCHITECTURES.entries()
+        known = {*(entry.name for entry in entries), *(file.stem for file in model_files())}
+        aliases = [alias for entry in entries for alias in entry.aliases]
+        raise unknown_name("model", name, sorted(known), aliases)
+    return ARCHITECTURES.canonical(name)
 
 
 def _pipeline(name: str, metadata: Any, cfg: Any) -> Pipeline:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
+from collavo.cli.main import main
 from collavo.config import get_cfg
 from collavo.engine.models import architecture_of, generation_of, load_model
 from collavo.errors import CheckpointError, ConfigError, MissingFileError
@@ -120,6 +122,30 @@ def test_an_llm_and_a_tower_of_transformers_answer_train_and_merge(
     whole.save_stage(tmp_path / "second")
     second = load(MODEL__WEIGHTS=tmp_path / "second")
     assert torch.equal(logits(second), logits(whole))
+
+
+def test_a_file_of_configs_models_is_a_model_of_every_command(
+    tower: Path, tmp_path: Path, no_root: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    llm = write_llm(tmp_path / "llm", "llama")
+    given = {
+        "MODEL.NAME": "clip_llm",
+        "LLM.WEIGHTS": llm,
+        "VISION.WEIGHTS": tower,
+        "DATASETS.TEST": "pope_test",
+        "EVAL.LIMIT": 4,
+        "GENERATION.MAX_NEW_TOKENS": 2,
+        "SAVE_DIR": tmp_path / "runs",
+        "DEVICE": "cpu",
+    }
+    assert main(["eval", "--overrides", *(str(w) for pair in given.items() for w in pair)]) == 0
+    (results,) = (tmp_path / "runs").glob("*/*/results.json")
+    found = json.loads(results.read_text())
+    assert found["model"]["name"] == "clip_llm" and found["flags"]["untrained"]
+    assert found["config"]["GENERATION"]["NUM_BEAMS"] == 1, "as the file says"
+    capsys.readouterr()
+    assert main(["eval", "--overrides", "MODEL.NAME", "clip_lm", "DATASETS.TEST", "pope_test"]) == 2
+    assert "Unknown model 'clip_lm'. Did you mean: clip_llm" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("bits", [4, 8])
