@@ -130,8 +130,9 @@ class Registry(Generic[T_co]):
             importlib.import_module(module)
             if key not in self._classes:
                 raise LookupError(f"{module} did not register the {self.kind} {key!r} on import")
-        self._check(key, self._classes[key])
-        return self._classes[key]
+        found: type[T_co] = self._classes[key]
+        self._check(key, found)
+        return found
 
     def _check(self, name: str, cls: Any) -> None:
         """Refuses a class that is not derived from the base, or lacks what the base asks for."""

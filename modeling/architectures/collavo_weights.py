@@ -219,7 +219,8 @@ def _weight(model: nn.Module, target: str) -> Tensor | None:
     module = model.get_submodule(path)
     if leaf == "weight" and path.endswith(".base") and type(module) is not nn.Linear:
         return None
-    return getattr(module, leaf)
+    found: Tensor = getattr(module, leaf)
+    return found
 
 
 def base_names(rules: Mapping[str, TensorRule]) -> dict[str, str]:

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from collavo.modeling.image_policies.base import ImagePolicy, VisualInput
     from collavo.modeling.llms.chat import ChatTemplate, LLMTokenizer
     from collavo.modeling.projectors.base import Projector
-    from collavo.modeling.vision_encoders.base import VisionEncoder
+    from collavo.modeling.vision_encoders.base import VisionEncoder, VisionFeatures
     from collavo.records import CrayonPrompt
 
 
@@ -187,7 +187,9 @@ class ComposedVLM(Architecture):
         Raises:
             DataError: They are of another size than the encoder takes.
         """
-        return self.vision_encoder(stacked(visuals, "pixel_values", self.device)).levels
+        pixels = stacked(visuals, "pixel_values", self.device)
+        found: VisionFeatures = self.vision_encoder(pixels)
+        return found.levels
 
     @property
     def num_tokens(self) -> int:

@@ -52,7 +52,7 @@ class CrayonEmbeds(ImageEmbeds):
         part = super().part(tokens, counts)
         if self.crayon is None or self.index is None:
             return part
-        used, index = self.index[tokens].unique(return_inverse=True)
+        used, index = torch.unique(self.index[tokens], return_inverse=True)
         return replace(part, crayon=self.crayon[used], index=index)
 
     @classmethod

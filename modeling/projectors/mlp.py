@@ -29,7 +29,8 @@ class MLPProjector(Projector):
 
     def project(self, features: Float[Tensor, "*rows vision"]) -> Float[Tensor, "*rows width"]:
         """Projects features of any leading shape."""
-        return self.layers(features)
+        projected: Tensor = self.layers(features)
+        return projected
 
     def forward(
         self, levels: Sequence[Float[Tensor, "batch patches vision"]]
