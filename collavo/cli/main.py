@@ -50,6 +50,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     A command that has more to say when it fails does so itself, before it returns its code.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    # before torch is imported: DDP tells every process of a flag that Dual QLoRA and rows without
+    # images need; errors are still shown
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     _set_up_logging()
     stdout = sys.stdout
     wrapped: Any = Stdout(stdout, goes_on=bool(words) and words[0] in _WORKING)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -104,10 +106,23 @@ def start_training(cfg: Any, dtype: str) -> Setup:
     return Setup(accelerator, str(accelerator.device), int(cfg.OPTIMIZER.GRAD_CUM))
 
 
+def _quiet() -> None:
+    """Leaves out what libraries warn of on every run and users can do nothing about."""
+    # DeepSpeed calls what torch has renamed since
+    warnings.filterwarnings("ignore", "`torch.distributed.*` is deprecated", FutureWarning)
+    logging.getLogger("DeepSpeed").addFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether it is not that AdamW, which here skips the idle adapter, is none of theirs."""
+    return "untested optimizer" not in record.getMessage()
+
+
 def _accelerator(cfg: Any, on_cpu: bool, dtype: str) -> Any:
     from accelerate import Accelerator
     from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
 
+    _quiet()
     deepspeed = asked_for() == "DEEPSPEED"
     if deepspeed and importlib.util.find_spec("deepspeed") is None:
         raise ConfigError(
