@@ -165,6 +165,7 @@ class VLM(ComposedVLM):
             UserError: A part is not there, or they do not fit each other.
         """
         family, folder = sources.names.family, sources.llm_folder
+        llm_config = llm_config_of(folder)
         tokenizer = family.tokenizer(folder, settings.trust_remote_code)
         llm = family.load(folder, settings)
         # each drawn by the seed alone: the same in all processes and at all LLM.BITS
@@ -174,7 +175,7 @@ class VLM(ComposedVLM):
             model = cls(sources.names, encoder, llm, tokenizer)
         for part in (model.vision_encoder, model.projector):
             part.to(settings.device, settings.dtype)
-        model.sources, model.llm_config = sources, llm_config_of(folder)
+        model.sources, model.llm_config = sources, llm_config
         model.origin = (str(folder) if not sources.llm else sources.llm, sources.llm_revision)
         model._untrained = True
         return model._settled(settings, sources.seed)

@@ -54,7 +54,17 @@ def read_stored(source: CheckpointFolder) -> Mapping[str, Any]:
     return stored
 
 
+MOST = {"num_hidden_layers": 4096, "hidden_size": 1 << 18, "vocab_size": 1 << 24}
+"""Beyond these no LLM's fields lie; building one would grow without bound."""
+
+
 def llm_config_of(folder: Path) -> dict[str, Any]:
     """The fields that an LLM's family builds it from again, without what runs code."""
     fields = read_object(folder / "config.json", CheckpointError)
+    for name, most in MOST.items():
+        value = fields.get(name)
+        if isinstance(value, int) and value > most:
+            raise CheckpointError(
+                f"{folder / 'config.json'}: {name} is {str(value)[:40]}; it may be {most} at most"
+            )
     return {k: v for k, v in fields.items() if k not in ("auto_map", "quantization_config")}

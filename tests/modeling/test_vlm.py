@@ -25,6 +25,7 @@ from collavo.config import get_cfg
 from collavo.engine.models import architecture_of, generation_of, load_model
 from collavo.errors import CheckpointError, ConfigError, MissingFileError
 from collavo.modeling.adapters.dual_lora import add_adapters
+from collavo.modeling.architectures.vlm_folder import llm_config_of
 
 SHAPE = {
     "vocab_size": 300,
@@ -204,3 +205,9 @@ def test_folders_of_something_else_are_refused_in_words(
     with pytest.raises(ValueError) as told:
         load(**{key: value.format(**places) for key, value in given.items()})
     assert said.format(**places) in str(told.value)
+
+
+def test_absurd_sizes_of_an_llm_are_refused_before_anything_is_built(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"num_hidden_layers": 10**12}))
+    with pytest.raises(CheckpointError, match="num_hidden_layers is 1000000000000; it may be 4096"):
+        llm_config_of(tmp_path)
