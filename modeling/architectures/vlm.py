@@ -20,7 +20,7 @@ import torch
 from accelerate import init_empty_weights
 from torch import nn
 
-from collavo.errors import CheckpointError, ConfigError
+from collavo.errors import CheckpointError, ConfigError, UserError
 from collavo.modeling.adapters.quantize import make_place
 from collavo.modeling.architectures.composition import ComposedVLM
 from collavo.modeling.architectures.parts import PartNames, PartSources
@@ -167,7 +167,8 @@ class VLM(ComposedVLM):
         family, folder = sources.names.family, sources.llm_folder
         llm_config = llm_config_of(folder)
         tokenizer = family.tokenizer(folder, settings.trust_remote_code)
-        llm = family.load(folder, settings)
+        with _described_by(folder):
+            llm = family.load(folder, settings)
         # each drawn by the seed alone: the same in all processes and at all LLM.BITS
         with _drawn_by(sources.seed):
             encoder = sources.vision_encoder(settings.attn)
@@ -211,7 +212,7 @@ class VLM(ComposedVLM):
             )
         llm_config = llm_config_of(folder / LLM_FOLDER)
         tokenizer = names.family.tokenizer(folder / LLM_FOLDER, settings.trust_remote_code)
-        with init_empty_weights(include_buffers=False):
+        with _described_by(folder), init_empty_weights(include_buffers=False):
             encoder = names.encoder_class.from_config(stored["vision"], size, settings.attn)
             llm = names.family.build(llm_config, settings.attn)
             model = cls(names, encoder, llm, tokenizer)
@@ -353,6 +354,18 @@ class VLM(ComposedVLM):
         from collavo.modeling.architectures.merge_parts import merge_parts
 
         return merge_parts(cls, open_stage(source), target, dtype)
+
+
+@contextmanager
+def _described_by(folder: Path) -> Iterator[None]:
+    """Turns what building raises on fields of a wrong type or value into words."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:  # whatever a library may raise on what it cannot build
+        said = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        raise CheckpointError(f"{folder}: its config describes no model ({said})") from error
 
 
 @contextmanager
